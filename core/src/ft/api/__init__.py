@@ -1,0 +1,103 @@
+"""The contract: all that a plugin imports from ft.
+
+Everything here is stable and versioned with ft-core; nothing else of core may be imported by
+a plugin. Hooks are listed and explained in :mod:`ft.api.hookspecs`.
+"""
+
+from ft.api._markers import hookimpl
+from ft.api.adapter import Adapter
+from ft.api.backend import Backend
+from ft.api.capability import VOCABULARY, Capabilities, Capability
+from ft.api.command import Command
+from ft.api.dataset import Dataset, DatasetOptions
+from ft.api.engine import Answer, Engine, Sampling
+from ft.api.evaluator import Evaluator
+from ft.api.examples import (
+    Conversation,
+    Encoded,
+    Example,
+    Feedback,
+    Message,
+    Origin,
+    Part,
+    Preference,
+    Prompt,
+    Rendered,
+    Text,
+    ToolCall,
+)
+from ft.api.exporter import Exporter
+from ft.api.kernel import Kernel
+from ft.api.kinds import KINDS, Kind
+from ft.api.model import TINY, Checkpoint, ModelFamily, ModelOptions
+from ft.api.optimizer import Optimizer, OptimizerOptions
+from ft.api.plugin import Options, Plugin
+from ft.api.quantizer import Quantizer
+from ft.api.reward import Reward
+from ft.api.run import Process, Progress, Run, State
+from ft.api.source import Source
+from ft.api.template import Template, TemplateOptions
+from ft.api.tracker import Tracker
+from ft.api.trainer import Batch, Loss, Trainer, TrainerOptions
+from ft.errors import FtError, InputError, PluginError, RowError, RunError
+from pydantic import Field
+
+__all__ = [
+    "KINDS",
+    "TINY",
+    "VOCABULARY",
+    "Adapter",
+    "Answer",
+    "Backend",
+    "Batch",
+    "Capabilities",
+    "Capability",
+    "Checkpoint",
+    "Command",
+    "Conversation",
+    "Dataset",
+    "DatasetOptions",
+    "Encoded",
+    "Engine",
+    "Evaluator",
+    "Example",
+    "Exporter",
+    "Feedback",
+    "Field",
+    "FtError",
+    "InputError",
+    "Kernel",
+    "Kind",
+    "Loss",
+    "Message",
+    "ModelFamily",
+    "ModelOptions",
+    "Optimizer",
+    "OptimizerOptions",
+    "Options",
+    "Origin",
+    "Part",
+    "Plugin",
+    "PluginError",
+    "Preference",
+    "Process",
+    "Progress",
+    "Prompt",
+    "Quantizer",
+    "Rendered",
+    "Reward",
+    "RowError",
+    "Run",
+    "RunError",
+    "Sampling",
+    "Source",
+    "State",
+    "Template",
+    "TemplateOptions",
+    "Text",
+    "ToolCall",
+    "Tracker",
+    "Trainer",
+    "TrainerOptions",
+    "hookimpl",
+]

@@ -1,0 +1,11 @@
+"""Kind ``exporter``: the form in which a result leaves."""
+
+from __future__ import annotations
+
+from ft.api.plugin import Plugin
+
+
+class Exporter(Plugin):
+    """Writes a run's result in another form; implements :func:`ft_export`."""
+
+    kind = "exporter"

@@ -1,0 +1,450 @@
+"""Every hook of ft, in the order in which a run calls them.
+
+This file is the manual. Each hook says when it fires, what it gets, what it returns, and
+which results count:
+
+* **first result**: plugins are asked in turn and the first that returns something other than
+  ``None`` decides; core has a default behind them where one is possible;
+* **all**: every selected plugin is called, and the results are combined as described;
+* **addressed**: exactly one plugin is called, because a recipe may name several of its kind
+  (each data set has its own format, each reward its own function).
+
+Only core calls hooks. A run registers the plugins that its recipe selects and no others, each
+bound to its options. ``run`` is the :class:`ft.api.Run` of that recipe. An implementation may
+leave out arguments that it does not use.
+
+Plugins are called in this order: trackers, evaluators, rewards, engine, backend, trainer,
+optimizer, adapter, quantizer, kernels, template, model family, source, then core's defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ft.api._markers import hookspec
+
+if TYPE_CHECKING:
+    import click
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+    from transformers import PretrainedConfig
+
+    from ft.api.engine import Answer, Sampling
+    from ft.api.examples import Conversation, Encoded, Example, Message, Rendered
+    from ft.api.run import Run
+    from ft.api.trainer import Batch, Loss
+
+# -------------------------------------------------------------------------------------------
+# Processes: before anything heavy is imported
+# -------------------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def ft_launch(run: Run, command: Sequence[str]) -> int | None:
+    """Start the program again as several processes (backend; first result).
+
+    Fires once, before torch is imported, in the process that the user started. ``command``
+    is the argument vector that repeats this run. A backend that launches returns the exit
+    code of the whole; ``None`` means that the run goes on in this process, which is what a
+    launched child returns.
+    """
+
+
+@hookspec
+def ft_start_process(run: Run) -> None:
+    """Set up this process: join the group, choose the device (backend; all).
+
+    Fires in every process after :func:`ft_launch`. Sets ``run.process`` and ``run.device``.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_sum(run: Run, value: float) -> float | None:
+    """Add ``value`` over all processes (backend; first result; core returns ``value``)."""
+
+
+@hookspec
+def ft_end_process(run: Run) -> None:
+    """Leave the group again (backend; all). Fires however the run ended."""
+
+
+# -------------------------------------------------------------------------------------------
+# Resolve and load
+# -------------------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def ft_resolve_source(run: Run, source: str, what: str) -> Path | None:
+    """Make ``source`` a local path (source; addressed by the source's scheme).
+
+    ``source`` comes without its scheme; ``what`` is ``"model"`` or ``"data"``. For a model
+    the result is a folder that ``from_pretrained`` reads; for data a file or a folder of
+    files. Downloads report to ``run.progress``. Raises :class:`ft.api.InputError` where the
+    source does not exist, with what was looked for.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_load_config(run: Run, folder: Path) -> PretrainedConfig | None:
+    """Read the model's configuration (model; first result)."""
+
+
+@hookspec(firstresult=True)
+def ft_load_processor(run: Run, folder: Path) -> Any | None:
+    """Load the tokenizer, or the processor that holds one (model; first result).
+
+    ``run.tokenizer`` is the result, or its ``tokenizer`` attribute.
+    """
+
+
+@hookspec
+def ft_patch_config(run: Run, config: PretrainedConfig) -> None:
+    """Change the configuration in place before the model is built (all).
+
+    Kernels choose the attention implementation here, families scale positions.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_quantization_config(run: Run, config: PretrainedConfig) -> Any | None:
+    """The quantization that ``from_pretrained`` applies on load (quantizer; first result).
+
+    ``None`` leaves the weights as the checkpoint has them.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_load_model(
+    run: Run, folder: Path, config: PretrainedConfig, quantization: Any | None
+) -> nn.Module | None:
+    """Build the model and load its weights onto ``run.device`` (model; first result).
+
+    Floating-point weights have ``run.weight_dtype``. A checkpoint without weights raises
+    :class:`ft.api.InputError`, except where ``run.random_weights`` asks for fresh ones.
+    """
+
+
+# -------------------------------------------------------------------------------------------
+# Patch, prepare, adapt
+# -------------------------------------------------------------------------------------------
+
+
+@hookspec
+def ft_patch_model(run: Run, model: nn.Module) -> None:
+    """Change the loaded model in place (all): fused layers, hooks around a known bug."""
+
+
+@hookspec
+def ft_prepare_model(run: Run, model: nn.Module) -> None:
+    """Make a quantized model trainable, in place, before it is adapted (quantizer; all)."""
+
+
+@hookspec(firstresult=True)
+def ft_adapt_model(run: Run, model: nn.Module) -> nn.Module | None:
+    """Decide what trains (adapter; first result).
+
+    Returns the model to train: the same object with some parameters frozen, or a wrapper
+    around it. Exactly the parameters with ``requires_grad`` are trained and checkpointed.
+    """
+
+
+@hookspec
+def ft_add_modules(run: Run, model: nn.Module) -> Mapping[str, nn.Module] | None:
+    """Modules that train beside the model, such as a value head (trainer; all, merged).
+
+    They are put into ``run.modules``, moved to the device, optimized, checkpointed and saved
+    under their names.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_wrap_model(run: Run, model: nn.Module) -> nn.Module | None:
+    """Wrap the adapted model for several processes (backend; first result).
+
+    ``run.model`` stays the inner model; forwards of the training loop go to the wrapper.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_add_adapter(run: Run, model: nn.Module, name: str, folder: Path | None) -> bool | None:
+    """Put one more adapter on the same base (adapter; first result).
+
+    From ``folder`` where given, frozen then; fresh and trainable otherwise. Needed by
+    trainers whose roles share one base model. Returns true when done.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_use_adapter(
+    run: Run, model: nn.Module, name: str | None
+) -> AbstractContextManager[None] | None:
+    """Run with the named adapter, or with the bare base for ``None`` (adapter; first result).
+
+    Returns a context manager; at its exit the former adapter is active again.
+    """
+
+
+# -------------------------------------------------------------------------------------------
+# Data: align, render, encode, collate
+# -------------------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def ft_align_row(run: Run, row: Mapping[str, Any]) -> Example | None:
+    """Turn one raw row into a canonical example (dataset; addressed).
+
+    Raises :class:`ft.api.RowError` with the field at fault. Never returns ``None``: dropping
+    a row silently is not possible.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_render(
+    run: Run, conversation: Conversation, generation_prompt: bool
+) -> Rendered | None:
+    """Render a conversation to text with its trained spans (template; first result).
+
+    With ``generation_prompt`` the text ends where the model's answer would begin, and there
+    are no spans. Core's default renders the checkpoint's own Jinja template.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_parse_answer(run: Run, text: str) -> Message | None:
+    """Read a generated answer back: reasoning, content, tool calls (template; first result).
+
+    ``text`` is what the model wrote, without the turn terminator.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_tokenize(run: Run, rendered: Sequence[Rendered]) -> list[Encoded] | None:
+    """Tokenize rendered conversations and carry their spans over (model; first result).
+
+    A token is trained on when it overlaps a trained span. Core's default tokenizes text with
+    offsets; with media it calls the processor, which expands the placeholders.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_encode(run: Run, examples: Sequence[Example]) -> list[Any] | None:
+    """Encode canonical examples into what the trainer learns from (trainer; first result).
+
+    One result for each example and in their order: an :class:`Encoded`, or a mapping from
+    names to them (``{"chosen": …, "rejected": …}``). Runs once, ahead of training.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_collate(run: Run, rows: Sequence[Any]) -> Batch | None:
+    """Make one micro batch of encoded rows (trainer; first result).
+
+    Core's default pads to the longest row, or joins packed rows with position ids that start
+    again at each document. The batch is a dict of tensors on the CPU; ``labels`` are -100
+    where the weight is 0.
+    """
+
+
+# -------------------------------------------------------------------------------------------
+# Train
+# -------------------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def ft_build_optimizer(run: Run, model: nn.Module) -> Optimizer | None:
+    """Build the optimizer over the trainable parameters (optimizer; first result).
+
+    ``run.trainable()`` yields them by name, those of ``run.modules`` included.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_build_scheduler(run: Run, optimizer: Optimizer, steps: int) -> LRScheduler | None:
+    """The learning-rate schedule over ``steps`` optimizer steps (optimizer; first result)."""
+
+
+@hookspec(firstresult=True)
+def ft_train(run: Run, model: nn.Module) -> bool | None:
+    """Train (trainer; first result). Returns true when done.
+
+    Core's default is the training loop that the hooks below belong to. A trainer that brings
+    a loop of its own implements this one instead.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_make_batches(
+    run: Run, model: nn.Module, batches: list[Batch]
+) -> Iterable[list[Batch]] | None:
+    """Turn the micro batches of one step into those of one or more steps (trainer; first result).
+
+    Fires at the start of each step of the data. Online trainers generate answers here, score
+    them, and yield the micro batches of each optimizer step that they want to take.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_count_units(run: Run, batch: Batch) -> float | None:
+    """How many units of loss a micro batch has (trainer; first result).
+
+    The loop divides the summed loss by the units of the whole step, over micro batches and
+    processes, so that splitting a batch changes nothing. Tokens for token losses, pairs for
+    pairwise ones. Core's default is the sum of the loss weights.
+    """
+
+
+@hookspec
+def ft_forward_arguments(run: Run, batch: Batch) -> Mapping[str, Any] | None:
+    """Further arguments of every forward pass (all, merged; two different values clash)."""
+
+
+@hookspec(firstresult=True)
+def ft_compute_loss(run: Run, model: nn.Module, batch: Batch) -> Loss | None:
+    """The loss of one micro batch, **summed** over its units (trainer; first result).
+
+    ``model`` is what the backend wrapped. ``run.forward(model, batch)`` adds the arguments of
+    :func:`ft_forward_arguments`.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_score(
+    run: Run, conversations: Sequence[Conversation], extras: Sequence[Mapping[str, Any]]
+) -> Sequence[float] | None:
+    """Score answers (reward; addressed). The answer is each conversation's last turn.
+
+    ``extras`` are the columns of each prompt's row. Higher is better; a nan is an error that
+    names the row.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_evaluate(run: Run, model: nn.Module) -> Mapping[str, float] | None:
+    """Measure the model (evaluator; addressed). The results are metrics of the step."""
+
+
+# -------------------------------------------------------------------------------------------
+# State, for checkpoints that a killed run resumes from
+# -------------------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def ft_checkpoint_state(run: Run, model: nn.Module) -> Mapping[str, Tensor] | None:
+    """The tensors that a checkpoint holds of the model (adapter; first result).
+
+    Core's default: every parameter that was trainable after :func:`ft_adapt_model`.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_restore_state(run: Run, model: nn.Module, tensors: Mapping[str, Tensor]) -> bool | None:
+    """Put a checkpoint's tensors back, in place (adapter; first result)."""
+
+
+# -------------------------------------------------------------------------------------------
+# Life cycle: observers. One that fails is reported by name and left out from then on
+# -------------------------------------------------------------------------------------------
+
+
+@hookspec
+def ft_run_started(run: Run) -> None:
+    """Everything is loaded; the first step comes next (all)."""
+
+
+@hookspec
+def ft_step_ended(run: Run, metrics: Mapping[str, float]) -> None:
+    """An optimizer step ended (all).
+
+    ``metrics``: ``step``, ``epoch``, ``loss`` (mean over units), ``learning_rate``,
+    ``grad_norm``, ``tokens`` (seen so far), ``tokens_per_second``, ``memory`` (bytes, peak),
+    and what the trainer adds.
+    """
+
+
+@hookspec
+def ft_evaluated(run: Run, metrics: Mapping[str, float]) -> None:
+    """An evaluation ended (all). Keys are ``<set>/<metric>``; ``step`` is among them."""
+
+
+@hookspec
+def ft_checkpoint_saved(run: Run, folder: Path) -> None:
+    """A checkpoint lies complete in ``folder`` (all)."""
+
+
+@hookspec
+def ft_run_finished(run: Run) -> None:
+    """The result is saved (all)."""
+
+
+@hookspec
+def ft_run_failed(run: Run, error: BaseException) -> None:
+    """The run ends with ``error``, an interrupt included (all)."""
+
+
+# -------------------------------------------------------------------------------------------
+# Afterwards: finish, save, restore, merge, export, generate
+# -------------------------------------------------------------------------------------------
+
+
+@hookspec
+def ft_finish_model(run: Run, model: nn.Module) -> None:
+    """Bring the trained model into its final form, in place (all): convert fake quantization."""
+
+
+@hookspec(firstresult=True)
+def ft_save_model(run: Run, model: nn.Module, folder: Path) -> bool | None:
+    """Write the result into ``folder`` (adapter; first result).
+
+    The saved form may differ from the trained one. Core's default is ``save_pretrained``.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_restore_model(run: Run, folder: Path) -> nn.Module | None:
+    """Load a result again (adapter; first result).
+
+    An adapter loads its base with ``run.load_base()`` and puts ``folder`` on it; one made for
+    another base raises :class:`ft.api.InputError` with the shapes that differ. Core's default
+    loads ``folder`` as a whole model.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_merge_model(run: Run, model: nn.Module) -> nn.Module | None:
+    """Fold the adapter into a full-precision base (adapter; first result).
+
+    Core's default returns the model as it is. A method that cannot merge raises
+    :class:`ft.api.InputError`.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_export(run: Run, folder: Path) -> Path | None:
+    """Write the run's result in another form into ``folder`` (exporter; first result).
+
+    Returns the path that the user hands to what serves it.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_generate(
+    run: Run, model: nn.Module, conversations: Sequence[Conversation], sampling: Sampling
+) -> Iterable[Answer] | None:
+    """Answer conversations (engine; first result).
+
+    One :class:`Answer` for each conversation, in their order; with ``sampling.stream`` set
+    it is called with each piece of text as it is written, and ``conversations`` has one entry.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_command() -> click.Command | None:
+    """A further ``ft`` subcommand (command; addressed by its name).
+
+    Called only when the user types that subcommand; ``ft --help`` shows the summary of the
+    plugin's distribution without importing it.
+    """

@@ -1,0 +1,117 @@
+"""Kind ``model``: a family of checkpoints that share architecture and chat format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from ft.api.plugin import Options, Plugin
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+TINY: Mapping[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "vocab_size": 512,
+    "max_position_embeddings": 512,
+}
+"""Sizes of a test model, in the names that most configurations share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A published checkpoint of a family.
+
+    ``parameters`` is the size as people write it (``0.6B``, ``30B-A3B``); ``base`` marks a
+    pre-trained model that was not taught to chat.
+    """
+
+    id: str
+    parameters: str | None = None
+    base: bool = False
+
+
+class ModelOptions(Options):
+    """What a recipe may say of the model beside its source."""
+
+    revision: str | None = Field(None, description="branch, tag or commit of the source")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="type of the weights in memory; auto follows device and adapter"
+    )
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] = Field(
+        "auto", description="attention implementation; auto is the model's own choice"
+    )
+    trust_remote_code: bool = Field(
+        False, description="run Python code that comes with the checkpoint"
+    )
+    random_weights: bool = Field(
+        False, description="start from random weights: pre-training from scratch"
+    )
+
+
+class ModelFamily(Plugin):
+    """A model family, mostly data.
+
+    ``model_types`` are the ``model_type`` values of the configurations that it loads;
+    ``template`` names the template plugin that marks what the model writes; ``auto_class`` is
+    the transformers class that builds it; ``groups`` names parts that can be frozen or
+    trained by prefix (``{"vision": "model.visual"}``); ``fused_experts`` are parameter names
+    of experts that live in one tensor; ``tiny`` are sizes, by model type, that a small test
+    model needs beside those of :data:`TINY`.
+
+    Whatever a family needs beyond data, it does in hooks: a subclass overrides
+    :func:`ft_patch_model` or :func:`ft_load_model`.
+    """
+
+    kind = "model"
+    Options = ModelOptions
+    provides = frozenset({"linear-layers", "decoder-layers"})
+    accepts = frozenset({"packing"})
+
+    def __init__(
+        self,
+        title: str,
+        vendor: str,
+        model_types: Sequence[str] = (),
+        template: str | None = None,
+        checkpoints: Sequence[Checkpoint] = (),
+        auto_class: str = "AutoModelForCausalLM",
+        groups: Mapping[str, str] | None = None,
+        fused_experts: Sequence[str] = (),
+        processor_options: Mapping[str, Any] | None = None,
+        tiny: Mapping[str, Mapping[str, Any]] | None = None,
+        accepts: Sequence[str] | None = None,
+        provides: Sequence[str] | None = None,
+    ):
+        self.title = title
+        self.vendor = vendor
+        self.model_types = tuple(model_types)
+        self.template = template
+        self.checkpoints = tuple(checkpoints)
+        self.auto_class = auto_class
+        self.groups = dict(groups or {})
+        self.fused_experts = tuple(fused_experts)
+        self.processor_options = dict(processor_options or {})
+        self.tiny = dict(tiny or {})
+        if accepts is not None:
+            self.accepts = frozenset(accepts)  # type: ignore[misc]
+        if provides is not None:
+            self.provides = frozenset(provides)  # type: ignore[misc]
+
+    def tiny_config(self, model_type: str) -> PretrainedConfig:
+        """A configuration of this family small enough to train in a test.
+
+        The family's own configuration class with the sizes of :data:`TINY` and of ``tiny``.
+        """
+        from transformers import AutoConfig
+
+        sizes = {**TINY, **self.tiny.get(model_type, {})}
+        return AutoConfig.for_model(model_type, **sizes)

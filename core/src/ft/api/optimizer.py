@@ -1,0 +1,65 @@
+"""Kind ``optimizer``: how weights follow gradients, and the learning rate over time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from ft.api._markers import hookimpl
+from ft.api.plugin import Options, Plugin
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer as TorchOptimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from ft.api.run import Run
+
+
+class OptimizerOptions(Options):
+    """What every optimizer understands."""
+
+    learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")
+    weight_decay: float = Field(
+        0.0, ge=0, description="decay of weight matrices; norms and biases never decay"
+    )
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="course of the learning rate after the warm-up"
+    )
+    warmup: float = Field(
+        0.0, ge=0, description="warm-up: a share of all steps below 1, a number of steps from 1"
+    )
+    min_learning_rate: float = Field(
+        0.0, ge=0, description="learning rate at the end of a falling schedule"
+    )
+
+
+class Optimizer(Plugin):
+    """An optimizer; a subclass implements :func:`ft_build_optimizer`.
+
+    One that steps inside the backward pass does not accept ``gradient-accumulation`` and
+    ``gradient-clipping``; its ``step()`` may then do nothing.
+    """
+
+    kind = "optimizer"
+    Options = OptimizerOptions
+    accepts = frozenset({"gradient-accumulation", "gradient-clipping", "data-parallel"})
+
+    @hookimpl
+    def ft_build_scheduler(self, optimizer: TorchOptimizer, steps: int) -> LRScheduler:
+        from ft.training.schedule import build_schedule
+
+        return build_schedule(optimizer, self.options, steps)
+
+    def parameter_groups(self, run: Run) -> list[dict]:
+        """The trainable parameters in two groups: those that decay and those that do not.
+
+        Matrices decay; vectors (norms, biases, gates) do not.
+        """
+        decayed = [p for _, p in run.trainable() if p.ndim >= 2]
+        others = [p for _, p in run.trainable() if p.ndim < 2]
+        groups = [
+            {"params": decayed, "weight_decay": self.options.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        return [group for group in groups if group["params"]]

@@ -1,0 +1,87 @@
+"""What every plugin is: an object of its kind's base class, with options and capabilities."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Set
+from typing import Any, ClassVar, Self
+
+import pydantic
+
+from ft.api import hookspecs
+from ft.api.capability import Capabilities
+
+
+class Options(pydantic.BaseModel):
+    """The options of a plugin: strict, immutable, documented field by field."""
+
+    model_config = pydantic.ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, protected_namespaces=()
+    )
+
+
+class Plugin:
+    """Base of all kinds.
+
+    The object behind an entry point is shared by everybody and never changes. A run works
+    with a *bound* copy that has ``name`` and validated ``options``; that copy may keep state
+    of the run in its attributes.
+    """
+
+    kind: ClassVar[str]
+    """The kind's name, set by the kind's base class."""
+    Options: ClassVar[type[pydantic.BaseModel]] = Options
+    """The plugin's own options model; a nested class ``Options(Base.Options)`` replaces it."""
+
+    needs: ClassVar[Set[str]] = frozenset()
+    accepts: ClassVar[Set[str]] = frozenset()
+    provides: ClassVar[Set[str]] = frozenset()
+    conflicts: ClassVar[Set[str]] = frozenset()
+    suggests: ClassVar[Mapping[str, Any]] = {}
+    """Parts of a recipe that this plugin fills in where the recipe is silent, such as
+    ``{"optimizer": "adamw"}``. Lists are added to the recipe's."""
+    paper: ClassVar[str | None] = None
+    """The method's paper, as ``arXiv:2106.09685``."""
+
+    name: str = ""
+    options: Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for attribute, value in vars(cls).items():
+            if not attribute.startswith("ft_"):
+                continue
+            if not hasattr(hookspecs, attribute):
+                raise TypeError(
+                    f"{cls.__qualname__}.{attribute} is no hook of ft; the hooks are in "
+                    "ft.api.hookspecs"
+                )
+            if not hasattr(value, "ft_impl"):
+                raise TypeError(
+                    f"{cls.__qualname__}.{attribute} lacks @hookimpl and would never be called"
+                )
+
+    def bind(self, name: str, options: Mapping[str, Any] | None = None) -> Self:
+        """A copy of this plugin for one run, with its options validated.
+
+        Raises :class:`pydantic.ValidationError` where an option is unknown or wrong.
+        """
+        bound = copy.copy(self)
+        bound.name = name
+        bound.options = type(self).Options.model_validate(dict(options or {}))
+        return bound
+
+    def capabilities(self) -> Capabilities:
+        """What a bound plugin needs, accepts, provides and conflicts with.
+
+        Override it where options change the answer, and start from ``super()``'s.
+        """
+        return Capabilities(
+            needs=frozenset(self.needs),
+            accepts=frozenset(self.accepts),
+            provides=frozenset(self.provides),
+            conflicts=frozenset(self.conflicts),
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}:{self.name or type(self).__name__}>"

@@ -1,0 +1,15 @@
+"""Kind ``tracker``: where metrics go."""
+
+from __future__ import annotations
+
+from ft.api.plugin import Plugin
+
+
+class Tracker(Plugin):
+    """An observer of the run.
+
+    It implements life-cycle hooks. One that fails is reported by name and left out; the run
+    goes on.
+    """
+
+    kind = "tracker"

@@ -1,0 +1,1 @@
+"""Finding, permitting and loading plugins: index, policy, load, and a run's selection."""

@@ -1,0 +1,75 @@
+"""The plugins of one run: a pluggy manager that holds them and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pluggy
+
+from ft.api import hookspecs
+from ft.api.kinds import CALL_ORDER
+from ft.api.plugin import Plugin
+from ft.errors import PluginError
+
+
+class Selection:
+    """Bound plugins, registered so that hooks reach them in :data:`CALL_ORDER`.
+
+    ``defaults`` is core's own object of fall-back hooks, asked last.
+    """
+
+    def __init__(self, plugins: Sequence[Plugin], defaults: object | None = None):
+        self._plugins = list(plugins)
+        self._manager = pluggy.PluginManager("ft")
+        self._manager.add_hookspecs(hookspecs)
+        self._callers: dict[tuple[int, str], Any] = {}
+        if defaults is not None:
+            self._manager.register(defaults, "ft")
+        # pluggy asks the last registered first
+        for kind in reversed(CALL_ORDER):
+            for plugin in reversed(self.all(kind)):
+                self._register(plugin)
+
+    def _register(self, plugin: Plugin) -> None:
+        try:
+            self._manager.register(plugin, f"{plugin.kind}:{plugin.name}#{id(plugin)}")
+        except pluggy.PluginValidationError as error:
+            raise PluginError(f"{plugin.kind}:{plugin.name}", str(error)) from error
+
+    @property
+    def hook(self) -> Any:
+        return self._manager.hook
+
+    def one(self, kind: str) -> Any:
+        """The plugin of ``kind``, or ``None``."""
+        return next((p for p in self._plugins if p.kind == kind), None)
+
+    def all(self, kind: str | None = None) -> list[Plugin]:
+        """The plugins of ``kind`` (or all of them) in the recipe's order."""
+        return [p for p in self._plugins if kind is None or p.kind == kind]
+
+    def call(self, plugin: Plugin, hook: str, **arguments: Any) -> Any:
+        """Call a hook of one plugin alone: the addressed hooks."""
+        return self.caller(plugin, hook)(**arguments)
+
+    def caller(self, plugin: Plugin, hook: str) -> Any:
+        """The callable behind :meth:`call`, for a loop over many rows."""
+        key = (id(plugin), hook)
+        if key not in self._callers:
+            others = [p for p in self._manager.get_plugins() if p is not plugin]
+            self._callers[key] = self._manager.subset_hook_caller(hook, others)
+        return self._callers[key]
+
+    def each(self, hook: str, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
+        """Call a hook of each plugin that has it, one by one, with whose result it is."""
+        for implementation in reversed(getattr(self.hook, hook).get_hookimpls()):
+            plugin = implementation.plugin
+            result = self.call(plugin, hook, **arguments)
+            yield plugin, result[0] if isinstance(result, list) and result else result
+
+    def leave_out(self, plugin: Plugin) -> None:
+        """Call no further hook of ``plugin``."""
+        self._manager.unregister(plugin)
+        self._plugins.remove(plugin)
+        self._callers.clear()

@@ -1,0 +1,61 @@
+"""A recipe with everything inferred, validated and bound: what the pipeline works from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ft.api.dataset import Dataset
+from ft.plugins.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class DataPart:
+    """One entry of ``data`` or ``eval_data``.
+
+    ``path`` is the resolved file or folder; ``weight`` the share of its rows that an epoch
+    takes (0.3: 30 %, 2: each twice); ``rows`` an upper bound, counted before the weight.
+    """
+
+    source: str
+    path: Path
+    dataset: Dataset
+    name: str
+    rows: int | None = None
+    weight: float = 1.0
+    on_bad_row: Literal["error", "skip"] = "error"
+    split: str | None = None
+    subset: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value of the resolved recipe, and who set it.
+
+    ``origin`` reads after "set by": ``recipe.yaml:12``, ``the command line``,
+    ``default of adapter:lora``, ``suggested by trainer:sft``, ``inferred from config.json``.
+    """
+
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a run needs to know, once nothing is open any more.
+
+    ``settings`` maps dotted keys (``adapter.rank``, ``data.0.format``) to value and origin.
+    """
+
+    selection: Selection
+    source: str
+    model_folder: Path
+    data: tuple[DataPart, ...]
+    eval_data: tuple[DataPart, ...] = ()
+    eval_split: float | None = None
+    seed: int = 42
+    device: str = "auto"
+    output: Path = Path("runs/run")
+    settings: Mapping[str, Setting] = field(default_factory=dict)
