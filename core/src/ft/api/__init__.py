@@ -4,6 +4,8 @@ Everything here is stable and versioned with ft-core; nothing else of core may b
 a plugin. Hooks are listed and explained in :mod:`ft.api.hookspecs`.
 """
 
+from pydantic import Field
+
 from ft.api._markers import hookimpl
 from ft.api.adapter import Adapter
 from ft.api.backend import Backend
@@ -38,9 +40,8 @@ from ft.api.run import Process, Progress, Run, State
 from ft.api.source import Source
 from ft.api.template import Template, TemplateOptions
 from ft.api.tracker import Tracker
-from ft.api.trainer import Batch, Loss, Trainer, TrainerOptions
+from ft.api.trainer import Batch, Loss, TokenLosses, Trainer, TrainerOptions
 from ft.errors import FtError, InputError, PluginError, RowError, RunError
-from pydantic import Field
 
 __all__ = [
     "KINDS",
@@ -95,6 +96,7 @@ __all__ = [
     "Template",
     "TemplateOptions",
     "Text",
+    "TokenLosses",
     "ToolCall",
     "Tracker",
     "Trainer",

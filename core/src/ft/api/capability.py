@@ -65,9 +65,7 @@ VOCABULARY: dict[str, Capability] = {
         Capability("generation", "text that the model writes while it trains"),
         Capability("rewards", "a reward for each answer"),
         # how processes are laid out
-        Capability(
-            "data-parallel", "several processes with a copy each", ("trainer", "optimizer")
-        ),
+        Capability("data-parallel", "several processes with a copy each", ("trainer", "optimizer")),
         Capability(
             "sharded-weights",
             "weights divided over several processes",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ft.api.engine import Answer, Sampling
     from ft.api.examples import Conversation, Encoded, Example, Message, Rendered
     from ft.api.run import Run
-    from ft.api.trainer import Batch, Loss
+    from ft.api.trainer import Batch, Loss, TokenLosses
 
 # -------------------------------------------------------------------------------------------
 # Processes: before anything heavy is imported
@@ -203,9 +203,7 @@ def ft_align_row(run: Run, row: Mapping[str, Any]) -> Example | None:
 
 
 @hookspec(firstresult=True)
-def ft_render(
-    run: Run, conversation: Conversation, generation_prompt: bool
-) -> Rendered | None:
+def ft_render(run: Run, conversation: Conversation, generation_prompt: bool) -> Rendered | None:
     """Render a conversation to text with its trained spans (template; first result).
 
     With ``generation_prompt`` the text ends where the model's answer would begin, and there
@@ -308,6 +306,15 @@ def ft_compute_loss(run: Run, model: nn.Module, batch: Batch) -> Loss | None:
 
     ``model`` is what the backend wrapped. ``run.forward(model, batch)`` adds the arguments of
     :func:`ft_forward_arguments`.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_token_losses(run: Run, model: nn.Module, batch: Batch) -> TokenLosses | None:
+    """The cross-entropy of each trained token of a micro batch (kernel; first result).
+
+    What token-wise trainers call through ``run.token_losses``. Core's default computes logits
+    at trained positions only; a kernel may fuse them with the output layer.
     """
 
 

@@ -62,9 +62,9 @@ class ModelFamily(Plugin):
 
     ``model_types`` are the ``model_type`` values of the configurations that it loads;
     ``template`` names the template plugin that marks what the model writes; ``auto_class`` is
-    the transformers class that builds it; ``groups`` names parts that can be frozen or
-    trained by prefix (``{"vision": "model.visual"}``); ``fused_experts`` are parameter names
-    of experts that live in one tensor; ``tiny`` are sizes, by model type, that a small test
+    the transformers class that builds it, or a mapping from model types to classes; ``groups``
+    names parts that can be frozen or trained by prefix (``{"vision": "model.visual"}``);
+    ``fused_experts`` are parameter names of experts that live in one tensor; ``tiny`` are sizes, by model type, that a small test
     model needs beside those of :data:`TINY`.
 
     Whatever a family needs beyond data, it does in hooks: a subclass overrides
@@ -83,7 +83,7 @@ class ModelFamily(Plugin):
         model_types: Sequence[str] = (),
         template: str | None = None,
         checkpoints: Sequence[Checkpoint] = (),
-        auto_class: str = "AutoModelForCausalLM",
+        auto_class: str | Mapping[str, str] = "AutoModelForCausalLM",
         groups: Mapping[str, str] | None = None,
         fused_experts: Sequence[str] = (),
         processor_options: Mapping[str, Any] | None = None,
@@ -105,6 +105,12 @@ class ModelFamily(Plugin):
             self.accepts = frozenset(accepts)  # type: ignore[misc]
         if provides is not None:
             self.provides = frozenset(provides)  # type: ignore[misc]
+
+    def auto_class_for(self, model_type: str) -> str:
+        """The name of the transformers class that builds ``model_type``."""
+        if isinstance(self.auto_class, str):
+            return self.auto_class
+        return self.auto_class.get(model_type, "AutoModelForCausalLM")
 
     def tiny_config(self, model_type: str) -> PretrainedConfig:
         """A configuration of this family small enough to train in a test.

@@ -43,7 +43,11 @@ class Plugin:
     paper: ClassVar[str | None] = None
     """The method's paper, as ``arXiv:2106.09685``."""
 
+    optional: ClassVar[bool] = False
+    """Whether a run goes on without this plugin when one of its life-cycle hooks fails."""
+
     name: str = ""
+    distribution: str = ""
     options: Any
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -61,13 +65,18 @@ class Plugin:
                     f"{cls.__qualname__}.{attribute} lacks @hookimpl and would never be called"
                 )
 
-    def bind(self, name: str, options: Mapping[str, Any] | None = None) -> Self:
+    def bind(
+        self, name: str, options: Mapping[str, Any] | None = None, *, distribution: str = ""
+    ) -> Self:
         """A copy of this plugin for one run, with its options validated.
+
+        ``distribution`` is the installed distribution that it came from, for the lock.
 
         Raises :class:`pydantic.ValidationError` where an option is unknown or wrong.
         """
         bound = copy.copy(self)
         bound.name = name
+        bound.distribution = distribution
         bound.options = type(self).Options.model_validate(dict(options or {}))
         return bound
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
     from ft.api.plugin import Plugin
+    from ft.api.trainer import Batch, TokenLosses
     from ft.plugins.selection import Selection
 
 
@@ -48,8 +49,11 @@ class Progress:
         """Begin a bar; the result is called with each amount done."""
         return lambda amount: None
 
-    def step(self, metrics: Mapping[str, float]) -> None:
-        """A training step ended."""
+    def step(self, metrics: Mapping[str, float], total_steps: int) -> None:
+        """A training step ended; ``metrics`` as in :func:`ft_step_ended`."""
+
+    def evaluated(self, metrics: Mapping[str, float]) -> None:
+        """An evaluation ended; ``metrics`` as in :func:`ft_evaluated`."""
 
 
 @dataclass(slots=True)
@@ -71,8 +75,9 @@ class Run:
 
     ``folder`` is the run folder, ``source`` the model as the recipe names it, ``seed`` the
     run's seed. Filled in as the pipeline goes: ``process`` and ``device``; ``model_folder``
-    (the resolved checkpoint), ``config``, ``processor`` and ``tokenizer``; ``model`` (adapted,
-    not wrapped), ``modules`` (trained beside it), ``optimizer``, ``scheduler``; ``state``.
+    (the resolved checkpoint), ``config``, ``processor`` and ``tokenizer``; ``data`` and
+    ``eval_data`` (encoded rows); ``model`` (adapted, not wrapped), ``modules`` (trained beside
+    it), ``optimizer``, ``scheduler``; ``state``.
     """
 
     def __init__(
@@ -96,6 +101,8 @@ class Run:
         self.config: PretrainedConfig
         self.processor: Any = None
         self.tokenizer: Any = None
+        self.data: Any = None
+        self.eval_data: dict[str, Any] = {}
         self.template_variables: dict[str, Any] = {}
         self.model: nn.Module
         self.modules: dict[str, nn.Module] = {}
@@ -110,8 +117,8 @@ class Run:
         """The selected plugin of ``kind``, bound to its options; ``None`` without one."""
         return self.selection.one(kind)
 
-    def parts(self, kind: str) -> Sequence[Plugin]:
-        """All selected plugins of ``kind``, in the recipe's order."""
+    def parts(self, kind: str | None = None) -> Sequence[Plugin]:
+        """All selected plugins (of ``kind``), in the recipe's order."""
         return self.selection.all(kind)
 
     @property
@@ -160,11 +167,23 @@ class Run:
                 more[name] = value
         return model(**{**inputs, **more})
 
+    def token_losses(self, model: nn.Module, batch: Batch) -> TokenLosses:
+        """The cross-entropy of each trained token of a batch; token-wise losses start here."""
+        return self.hook.ft_token_losses(run=self, model=model, batch=batch)
+
     def load_base(self) -> nn.Module:
         """Load the base model afresh, patched, neither adapted nor in training mode."""
         from ft.pipeline.load import load_base
 
         return load_base(self)
+
+    def load_result(self) -> nn.Module:
+        """Load what this run trained, from its folder, onto a freshly loaded base."""
+        return self.hook.ft_restore_model(run=self, folder=self.folder / "result")
+
+    def merge(self, model: nn.Module) -> nn.Module:
+        """Fold the adapter into the base weights of a model from :meth:`load_result`."""
+        return self.hook.ft_merge_model(run=self, model=model)
 
     def add_adapter(self, name: str, folder: Path | None = None) -> None:
         """Put one more adapter on the base, for trainers whose roles share it.
@@ -195,6 +214,12 @@ class Run:
     def tokenize(self, rendered: Sequence[Rendered]) -> list[Encoded]:
         """Tokenize rendered conversations; their spans become token weights."""
         return self.hook.ft_tokenize(run=self, rendered=rendered)
+
+    def encode_text(self, texts: Sequence[str]) -> list[Encoded]:
+        """Encode plain text: the tokenizer's own special tokens, an end token, all trained."""
+        from ft.data.tokenize import encode_text
+
+        return encode_text(self, texts)
 
     def collate(self, rows: Sequence[Any]) -> dict[str, Any]:
         """Make a micro batch of encoded rows."""

@@ -42,9 +42,7 @@ class Template(Plugin):
         self.stop = tuple(stop)
 
     @hookimpl
-    def ft_render(
-        self, run: Run, conversation: Conversation, generation_prompt: bool
-    ) -> Rendered:
+    def ft_render(self, run: Run, conversation: Conversation, generation_prompt: bool) -> Rendered:
         from ft.data.render import render
 
         return render(

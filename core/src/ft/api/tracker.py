@@ -13,3 +13,4 @@ class Tracker(Plugin):
     """
 
     kind = "tracker"
+    optional = True

@@ -35,6 +35,22 @@ class Loss:
     metrics: Mapping[str, float | Tensor] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class TokenLosses:
+    """The cross-entropy of the N trained tokens of a micro batch.
+
+    ``losses`` (float32, with a graph) and ``weights`` (float32) have shape (N,);
+    ``documents`` (int64, shape (N,)) numbers the document that each token belongs to, from 0
+    in the order of the batch. ``outputs`` is what the model returned; its logits cover the
+    trained positions only and may be missing under a fused kernel.
+    """
+
+    losses: Tensor
+    weights: Tensor
+    documents: Tensor
+    outputs: Any = None
+
+
 class TrainerOptions(Options):
     """What every trainer understands."""
 
@@ -45,8 +61,10 @@ class TrainerOptions(Options):
         None, gt=0, description="rows in one forward pass; unset: the whole batch_size"
     )
     max_length: int = Field(2048, gt=1, description="longest sequence, in tokens")
-    over_length: Literal["drop", "truncate", "error"] = Field(
-        "drop", description="what happens to a longer row; each is counted and reported"
+    over_length: Literal["drop", "truncate", "split", "error"] = Field(
+        "drop",
+        description="what happens to a longer row: left out, cut, cut into several rows, or an "
+        "error; each is counted and reported",
     )
     packing: bool = Field(False, description="fill sequences of max_length with several rows")
     sort_by_length: bool = Field(

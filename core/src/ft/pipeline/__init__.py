@@ -1,1 +1,1 @@
-""
+"""A run, step by step: resolve, load, patch, adapt, data, train, save, report."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -11,6 +11,9 @@ from ft.api import hookspecs
 from ft.api.kinds import CALL_ORDER
 from ft.api.plugin import Plugin
 from ft.errors import PluginError
+
+if TYPE_CHECKING:
+    from ft.api.run import Run
 
 
 class Selection:
@@ -67,6 +70,25 @@ class Selection:
             plugin = implementation.plugin
             result = self.call(plugin, hook, **arguments)
             yield plugin, result[0] if isinstance(result, list) and result else result
+
+    def notify(self, hook: str, *, run: Run, **arguments: Any) -> None:
+        """Tell the observers of a life-cycle hook.
+
+        An optional one that fails is reported by name and left out from then on; the failure
+        of any other ends the run as a :class:`PluginError`.
+        """
+        for implementation in reversed(getattr(self.hook, hook).get_hookimpls()):
+            plugin = implementation.plugin
+            try:
+                self.call(plugin, hook, run=run, **arguments)
+            except Exception as error:
+                if not getattr(plugin, "optional", False):
+                    raise PluginError(f"{plugin.kind}:{plugin.name}", f"{hook}: {error}") from error
+                self.leave_out(plugin)
+                run.progress.warn(
+                    f"{plugin!r} failed in {hook} ({type(error).__name__}: {error}) and is left "
+                    "out from now on"
+                )
 
     def leave_out(self, plugin: Plugin) -> None:
         """Call no further hook of ``plugin``."""

@@ -46,7 +46,9 @@ class Setting:
 class Resolved:
     """What a run needs to know, once nothing is open any more.
 
-    ``settings`` maps dotted keys (``adapter.rank``, ``data.0.format``) to value and origin.
+    ``settings`` maps the dotted keys of the recipe's long form (``adapter.name``,
+    ``adapter.rank``, ``data.0.format``) to value and origin, in the order of a recipe.
+    ``recipe_text`` is the recipe as written.
     """
 
     selection: Selection
@@ -59,3 +61,4 @@ class Resolved:
     device: str = "auto"
     output: Path = Path("runs/run")
     settings: Mapping[str, Setting] = field(default_factory=dict)
+    recipe_text: str = ""

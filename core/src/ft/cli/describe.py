@@ -1,0 +1,95 @@
+"""A loaded plugin as plain data: what ``ft plugins info`` prints."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ft.api.capability import VOCABULARY
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from ft.api import Plugin
+
+_BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
+_SIDES = ("needs", "accepts", "provides", "conflicts")
+
+
+def describe(plugin: Plugin) -> dict[str, Any]:
+    """Options, capabilities, paper, suggestions and checkpoints of a plugin."""
+    checkpoints = getattr(plugin, "checkpoints", ())
+    return {
+        "about": _about(type(plugin)),
+        "paper": plugin.paper,
+        "options": [
+            {
+                "name": name,
+                "type": type_text(field),
+                "required": field.is_required(),
+                "default": None
+                if field.is_required()
+                else field.get_default(call_default_factory=True),
+                "description": field.description or "",
+            }
+            for name, field in type(plugin).Options.model_fields.items()
+        ],
+        "capabilities": {
+            side: {word: _sentence(word) for word in sorted(getattr(plugin, side))}
+            for side in _SIDES
+            if getattr(plugin, side)
+        },
+        "suggests": dict(plugin.suggests),
+        "checkpoints": [
+            {"id": c.id, "parameters": c.parameters, "base": c.base} for c in checkpoints
+        ],
+    }
+
+
+def type_text(field: FieldInfo) -> str:
+    """The type of an option as its user thinks of it: ``int > 0``, ``auto | float32``."""
+    bounds = [
+        f"{sign} {getattr(rule, key)}"
+        for rule in field.metadata
+        for key, sign in _BOUNDS.items()
+        if getattr(rule, key, None) is not None
+    ]
+    return " ".join([_type(field.annotation), " and ".join(bounds)]).strip()
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is None or annotation is type(None):
+        return "null"
+    if annotation is Any:
+        return "anything"
+    if origin is typing.Annotated:
+        return _type(arguments[0])
+    if origin is typing.Literal:
+        return " | ".join(_value(value) for value in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(_type(argument) for argument in arguments)
+    if origin is not None and issubclass(origin, Mapping):
+        return f"{_type(arguments[0])}: {_type(arguments[1])}"
+    if origin is not None:
+        inner = " | ".join(_type(a) for a in arguments if a is not Ellipsis)
+        return f"list of {inner}" if issubclass(origin, (list, tuple, set, frozenset)) else inner
+    return {"str": "text", "bool": "true | false"}.get(annotation.__name__, annotation.__name__)
+
+
+def _value(value: Any) -> str:
+    return {True: "true", False: "false", None: "null"}.get(value, str(value))
+
+
+def _sentence(word: str) -> str:
+    capability = VOCABULARY.get(word)
+    return capability.sentence if capability else "a word that this ft-core does not know"
+
+
+def _about(cls: type) -> str:
+    """The class's own docstring, unless it is that of the kind's base class."""
+    own = cls.__dict__.get("__doc__") or ""
+    return "" if cls.__module__.startswith("ft.api") else inspect.cleandoc(own)

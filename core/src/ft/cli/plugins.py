@@ -1,0 +1,252 @@
+"""``ft plugins``: what is installed, what it is for, and whether it works."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from ft.cli.output import column_widths, paragraph, print_json, table, width
+from ft.errors import InputError, PluginError
+from ft.plugins.index import Index, check_kind
+from ft.plugins.policy import installed_index
+from ft.plugins.record import Record, State
+
+if TYPE_CHECKING:
+    from ft.plugins.doctor import Finding
+
+STATES = get_args(State)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def plugins() -> None:
+    """List, search and try out installed plugins."""
+
+
+@plugins.command("list")
+@click.option("--kind", metavar="KIND", help="Only plugins of this kind, such as adapter.")
+@click.option("--state", type=click.Choice(STATES), help="Only plugins in this state.")
+@as_json
+def list_(kind: str | None, state: str | None, as_json: bool) -> None:
+    """List the installed plugins. Imports none of them."""
+    index = installed_index()
+    if kind:
+        check_kind(kind)
+    records = [
+        r for r in index.records if r.kind == (kind or r.kind) and r.state == (state or r.state)
+    ]
+    _print(index, records, as_json)
+    if not records and not as_json:
+        what = " ".join(word for word in (state, kind, "plugin") if word)
+        click.echo(f"No {what} is installed.")
+
+
+@plugins.command()
+@click.argument("words", nargs=-1, required=True)
+@as_json
+def search(words: Sequence[str], as_json: bool) -> None:
+    """Search the installed plugins for all of WORDS.
+
+    Looks at kinds, names, distributions, summaries, keywords, and the model types,
+    checkpoints and columns that lead to a plugin.
+    """
+    index = installed_index()
+    wanted = [word.lower() for word in words]
+    records = []
+    for r in index.records:
+        text = " ".join((r.id, r.distribution, r.summary, r.keywords, *index.keys(r))).lower()
+        if all(word in text for word in wanted):
+            records.append(r)
+    _print(index, records, as_json)
+    if not records and not as_json:
+        click.echo(f"No installed plugin mentions {' '.join(words)!r}.")
+
+
+@plugins.command()
+@click.argument("plugin", metavar="KIND:NAME")
+@as_json
+def info(plugin: str, as_json: bool) -> None:
+    """Show what a plugin does, its options, and what it goes together with."""
+    index = installed_index()
+    records = _named(index, plugin)
+    details = []
+    for record in records:
+        description = _row(index, record)
+        if record.state == "ok" or record.remembered:
+            from ft.cli.describe import describe
+            from ft.plugins.load import failure_of, load
+
+            try:
+                description |= {"state": "ok", "reason": ""} | describe(load(record))
+            except PluginError as error:
+                description |= {"state": "broken", "reason": failure_of(error)}
+        details.append(description)
+    if as_json:
+        print_json(details[0] if len(details) == 1 else details)
+        return
+    for description in details:
+        _print_description(description)
+
+
+@plugins.command()
+@click.argument("names", nargs=-1, metavar="[KIND:NAME]...")
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds that an import may take.")
+@as_json
+def doctor(names: Sequence[str], timeout: float, as_json: bool) -> int:
+    """Import plugins, each in a process of its own, and say which work.
+
+    Without a name all are tried. What fails is remembered, and "ft plugins list" shows it.
+    Leaves with exit code 1 where a plugin cannot be used that no policy denies.
+    """
+    from ft.plugins.doctor import examine
+
+    index = installed_index()
+    records = index.records
+    if names:
+        records = list(dict.fromkeys(r for name in names for r in _named(index, name)))
+    findings = []
+    for number, finding in enumerate(examine(records, timeout), 1):
+        findings.append(finding)
+        if sys.stderr.isatty():
+            last = "\n" if number == len(records) else ""
+            click.echo(f"\rtried {number} of {len(records)}{last}", err=True, nl=False)
+    findings.sort(key=lambda f: (f.record.kind, f.record.name, f.record.distribution))
+    if as_json:
+        print_json(
+            [
+                {
+                    **_row(index, f.record),
+                    "milliseconds": f.milliseconds,
+                    "heavy_imports": f.heavy,
+                }
+                for f in findings
+            ]
+        )
+    else:
+        _print_findings(findings)
+    return int(any(f.record.state not in ("ok", "denied", "shadowed") for f in findings))
+
+
+def _named(index: Index, text: str) -> list[Record]:
+    """The records of ``kind:name`` or, where one kind only has it, of a bare name."""
+    kind, colon, name = text.partition(":")
+    if not colon:
+        kinds = sorted({r.kind for r in index.records if r.name == text})
+        if len(kinds) != 1:
+            raise InputError(
+                f"{text!r} is not a plugin's full name",
+                hint=" or ".join(f"{kind}:{text}" for kind in kinds)
+                or "write KIND:NAME, such as adapter:lora; ft plugins list shows them",
+            )
+        kind, name = kinds[0], text
+    records = index.claims(kind, name)
+    if not records:
+        index.find(kind, name)  # raises, with what is near
+    return records
+
+
+def _row(index: Index, record: Record) -> dict[str, Any]:
+    return {
+        "kind": record.kind,
+        "name": record.name,
+        "distribution": record.distribution,
+        "version": record.version,
+        "state": record.state,
+        "reason": record.reason,
+        "summary": record.summary,
+        "match": index.keys(record),
+        "requires": list(record.requires),
+        "entry_point": record.value,
+        "location": record.location,
+    }
+
+
+def _print(index: Index, records: Sequence[Record], as_json: bool) -> None:
+    """Print records: one table for each kind, all with the same columns."""
+    if as_json:
+        print_json([_row(index, record) for record in records])
+        return
+    # a state other than ok runs on over the summary, and its reason has a line of its own
+    rows = {
+        r: [r.name, r.distribution, r.version, r.state, *([r.summary] if r.state == "ok" else [])]
+        for r in records
+    }
+    _print_by_kind(rows, ["name", "distribution", "version", "state", "summary"])
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    rows = {}
+    for f in findings:
+        time = "" if f.milliseconds is None else f"{f.milliseconds:.0f} ms"
+        note = f"imports {' and '.join(f.heavy)} at module level" if f.heavy else ""
+        rows[f.record] = [f.record.name, f.record.distribution, time, f.record.state, note]
+    _print_by_kind(rows, ["name", "distribution", "import", "state", ""])
+    states = Counter(f.record.state for f in findings)
+    click.echo(", ".join(f"{count} {state}" for state, count in states.most_common()))
+
+
+def _print_by_kind(rows: Mapping[Record, list[str]], header: list[str]) -> None:
+    if not rows:
+        return
+    widths = column_widths([header, *rows.values()], width() - 2)
+    click.secho(next(iter(table([header], widths))), dim=True)
+    for kind, group in groupby(rows, key=lambda record: record.kind):
+        click.secho(kind, bold=True)
+        for record in group:
+            line = next(table([rows[record]], widths))
+            click.echo(line) if record.state == "ok" else click.secho(line, fg="yellow")
+            if record.reason:
+                click.echo(paragraph(record.reason, indent=6))
+
+
+def _print_description(data: Mapping[str, Any]) -> None:
+    """One plugin on the screen; the same data as ``--json`` prints."""
+    click.secho(f"{data['kind']}:{data['name']}", bold=True, nl=False)
+    click.echo(f"  {data['distribution']} {data['version']}  {data['state']}")
+    if data["summary"]:
+        click.echo(paragraph(data["summary"], indent=2))
+    if data["reason"]:
+        click.echo(paragraph(data["reason"], indent=2))
+    if data.get("about"):
+        click.echo(f"\n{textwrap.indent(data['about'], '  ')}")
+    if data.get("paper"):
+        click.echo(f"\n  paper: {data['paper']}")
+    options = [
+        [
+            option["name"],
+            option["type"],
+            "required" if option["required"] else json.dumps(option["default"], default=str),
+            option["description"],
+        ]
+        for option in data.get("options", ())
+    ]
+    if options:
+        options.insert(0, ["name", "type", "default", "description"])
+    _print_section("options", options)
+    for side, words in data.get("capabilities", {}).items():
+        _print_section(side, [[word, sentence] for word, sentence in words.items()])
+    _print_section(
+        "suggests", [[part, json.dumps(value)] for part, value in data.get("suggests", {}).items()]
+    )
+    _print_section(
+        "checkpoints",
+        [
+            [c["id"], c["parameters"] or "", "base" if c["base"] else ""]
+            for c in data.get("checkpoints", ())
+        ],
+    )
+    _print_section("found by", [key.split(" ", 1) for key in data["match"]])
+
+
+def _print_section(title: str, rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        click.secho(f"\n{title}", bold=True)
+        for line in table(rows, wrap=True):
+            click.echo(line)

@@ -1,0 +1,250 @@
+"""Rendered text to token ids, with a loss weight on each token.
+
+A token is trained on when it overlaps a trained span. Which tokens those are is read from the
+tokenizer's offsets, never from searching for text or ids.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ft.api.examples import Encoded, Origin, Part, Rendered
+from ft.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ft.api.run import Run
+
+_START, _END = itemgetter(0), itemgetter(1)
+
+
+def tokenize(run: Run, rendered: Sequence[Rendered]) -> list[Encoded]:
+    """Tokenize rendered rows: core's default for ``ft_tokenize``.
+
+    Rows of text go to the tokenizer in one call; a row with media goes to ``run.processor``,
+    which replaces each placeholder by as many tokens as the medium has features. Raises
+    :class:`ft.api.InputError`, with the row, where a medium cannot be read or does not match
+    its placeholder.
+    """
+    _require_offsets(run.tokenizer)
+    for row in rendered:
+        _check_placeholders(run.processor, row)
+    texts = iter(_encode_texts(run, [row for row in rendered if not row.media]))
+    return [_encode_media(run, row) if row.media else next(texts) for row in rendered]
+
+
+def encode_text(run: Run, texts: Sequence[str]) -> list[Encoded]:
+    """Encode plain text, all of it trained on.
+
+    The tokenizer adds its own special tokens; the end token closes each text once.
+    """
+    if not texts:
+        return []
+    end = run.tokenizer.eos_token_id
+    rows = run.tokenizer(list(texts), return_attention_mask=False, verbose=False)["input_ids"]
+    closed = [row if end is None or row[-1:] == [end] else [*row, end] for row in rows]
+    return [Encoded(row, [1.0] * len(row)) for row in closed]
+
+
+# -- text --------------------------------------------------------------------------------------
+
+
+def _encode_texts(run: Run, rows: Sequence[Rendered]) -> list[Encoded]:
+    if not rows:
+        return []
+    encoding = run.tokenizer(
+        [row.text for row in rows],
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+    columns = _type_columns(run)
+    encoded = []
+    for ids, offsets, row in zip(
+        encoding["input_ids"], encoding["offset_mapping"], rows, strict=True
+    ):
+        weights = _token_weights(offsets, row.spans)
+        # a model with media tells text by zeros, in rows of text too
+        per_token = {name: [0] * len(ids) for name in columns}
+        encoded.append(Encoded(ids, weights, per_token, origin=row.origin))
+    return encoded
+
+
+def _token_weights(
+    offsets: Sequence[tuple[int, int]], spans: Iterable[tuple[int, int, float]]
+) -> list[float]:
+    """One weight for each token, from where the token lies in the text.
+
+    Starts and ends never fall from one token to the next, so each span is a range of tokens.
+    The tokens of one character share its offsets. Some tokenizers cut the spaces off a token's
+    offsets, down to no width at all for a token of spaces: such a gap belongs to the token
+    after it.
+    """
+    weights = [0.0] * len(offsets)
+    for start, end, weight in spans:
+        first = bisect_right(offsets, start, key=_END)
+        stop = bisect_left(offsets, end, key=_START)
+        covered = offsets[stop - 1][1] if stop else 0
+        if start < end and covered < end and stop < len(offsets):
+            stop += 1
+        weights[first:stop] = [weight] * (stop - first)
+    return weights
+
+
+def _type_columns(run: Run) -> list[str]:
+    """The columns by which the model's forward tells text from media."""
+    if run.processor is run.tokenizer:
+        return []
+    return [name for name in run.processor.model_input_names if name.endswith("token_type_ids")]
+
+
+def _require_offsets(tokenizer: Any) -> None:
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{type(tokenizer).__name__} does not say which text a token came from, so the loss "
+            "mask cannot be made",
+            hint="use a checkpoint with a tokenizer.json",
+        )
+
+
+# -- media -------------------------------------------------------------------------------------
+
+_ARGUMENTS = {"image": "images", "video": "videos", "audio": "audio"}
+_NOT_FOR_THE_MODEL = {
+    "input_ids",
+    "attention_mask",
+    "offset_mapping",
+    "text_replacement_offsets",
+}
+
+
+def _encode_media(run: Run, row: Rendered) -> Encoded:
+    media = {
+        argument: [_open(run, part, row.origin) for part in row.media if part.type == kind]
+        for kind, argument in _ARGUMENTS.items()
+    }
+    try:
+        out = run.processor(
+            text=[row.text],
+            **{argument: found for argument, found in media.items() if found},
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            return_text_replacement_offsets=True,
+            return_tensors="pt",
+        )
+    # a processor may raise anything on odd media; what matters is whose row it was
+    except Exception as error:
+        raise InputError(
+            f"the model's processor refuses the row's media: {error}", where=_where(row.origin)
+        ) from error
+    replaced = (out.get("text_replacement_offsets") or [[]])[0]
+    offsets = [tuple(pair) for pair in out["offset_mapping"][0].tolist()]
+    per_token, tensors = {}, {}
+    for name, value in out.items():
+        if name.endswith("token_type_ids"):
+            per_token[name] = value[0].tolist()
+        elif name not in _NOT_FOR_THE_MODEL:
+            tensors[name] = value
+    return Encoded(
+        out["input_ids"][0].tolist(),
+        _token_weights(offsets, _shift(row.spans, replaced)),
+        per_token,
+        tensors,
+        row.origin,
+    )
+
+
+def _shift(
+    spans: Iterable[tuple[int, int, float]], replaced: Sequence[Mapping[str, Any]]
+) -> list[tuple[int, int, float]]:
+    """Spans in the text whose placeholders have grown."""
+    ends = [item["span"][1] for item in replaced]
+    grown = [0, *(item["new_span"][1] - item["span"][1] for item in replaced)]
+    return [
+        (start + grown[bisect_right(ends, start)], end + grown[bisect_right(ends, end)], weight)
+        for start, end, weight in spans
+    ]
+
+
+def _check_placeholders(processor: Any, row: Rendered) -> None:
+    for kind in _ARGUMENTS:
+        placeholder = getattr(processor, f"{kind}_token", None)
+        count = sum(part.type == kind for part in row.media)
+        if placeholder is None:
+            if count and processor is not None and not hasattr(processor, "image_processor"):
+                raise InputError(
+                    f"the row has a part of type {kind}, and the model reads text only",
+                    where=_where(row.origin),
+                    hint="choose a model for this kind of data",
+                )
+            continue
+        places = row.text.count(placeholder)
+        if places != count:
+            raise InputError(
+                f"the rendered row has {places} of {placeholder} for {count} parts of type {kind}",
+                where=_where(row.origin),
+                hint=f"give one {kind} for each place, and keep {placeholder} out of the text",
+            )
+
+
+def _open(run: Run, part: Part, origin: Origin | None) -> Any:
+    if part.type == "image":
+        return _open_image(part.source, origin)
+    if part.type == "audio" and isinstance(part.source, str | Path):
+        from transformers.audio_utils import load_audio
+
+        try:
+            return load_audio(str(part.source), run.processor.feature_extractor.sampling_rate)
+        except Exception as error:
+            raise _unreadable("audio clip", part.source, error, origin) from error
+    return part.source
+
+
+def _open_image(source: Any, origin: Origin | None) -> Image:
+    from PIL import Image, ImageOps
+
+    if isinstance(source, Image.Image):
+        return source.convert("RGB")
+    try:
+        with Image.open(_image_file(source)) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    # Pillow reports damaged files with many types, struct.error and SyntaxError among them
+    except Exception as error:
+        raise _unreadable("image", source, error, origin) from error
+
+
+def _image_file(source: Any) -> Any:
+    """What Pillow opens: a path, or a file object."""
+    if isinstance(source, bytes | bytearray):
+        return io.BytesIO(source)
+    text = str(source)
+    if text.startswith("data:"):
+        return io.BytesIO(base64.b64decode(text.partition(",")[2], validate=True))
+    if text.startswith(("http://", "https://")):
+        from urllib.request import urlopen
+
+        with urlopen(text, timeout=30) as response:
+            return io.BytesIO(response.read())
+    return source
+
+
+def _unreadable(what: str, source: Any, error: Exception, origin: Origin | None) -> InputError:
+    name = "given as bytes" if isinstance(source, bytes | bytearray) else str(source)[:200]
+    return InputError(
+        f"the {what} {name} cannot be read: {error}",
+        where=_where(origin),
+        hint="check that the file is complete and can be reached from here",
+    )
+
+
+def _where(origin: Origin | None) -> str | None:
+    return None if origin is None else str(origin)

@@ -1,0 +1,207 @@
+"""Core's own hooks, asked after every plugin: what happens when nobody has a better idea."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ft.api import (
+    Batch,
+    Conversation,
+    Encoded,
+    InputError,
+    Message,
+    Rendered,
+    Run,
+    TokenLosses,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PretrainedConfig
+
+WEIGHT_FILES = ("*.safetensors", "*.bin", "*.pt")
+
+
+class Defaults:
+    """The plugin behind all plugins. It names no model, no method and no vendor."""
+
+    # -- load ------------------------------------------------------------------------------
+
+    @hookimpl
+    def ft_load_config(self, run: Run, folder: Path) -> PretrainedConfig:
+        from transformers import AutoConfig
+
+        options = run.family.options
+        return AutoConfig.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
+
+    @hookimpl
+    def ft_load_processor(self, run: Run, folder: Path) -> Any:
+        from transformers import AutoProcessor, AutoTokenizer
+
+        multimodal = any(
+            (folder / name).exists()
+            for name in ("processor_config.json", "preprocessor_config.json")
+        )
+        loader = AutoProcessor if multimodal else AutoTokenizer
+        try:
+            return loader.from_pretrained(
+                folder,
+                trust_remote_code=run.family.options.trust_remote_code,
+                **(run.family.processor_options if multimodal else {}),
+            )
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"no tokenizer could be loaded: {str(error).splitlines()[0]}", where=str(folder)
+            ) from error
+
+    @hookimpl
+    def ft_load_model(
+        self, run: Run, folder: Path, config: PretrainedConfig, quantization: Any | None
+    ) -> nn.Module:
+        import transformers
+        from safetensors import SafetensorError
+
+        options = run.family.options
+        auto = getattr(transformers, run.family.auto_class_for(config.model_type))
+        settings: dict[str, Any] = {"trust_remote_code": options.trust_remote_code}
+        if options.attention != "auto":
+            settings["attn_implementation"] = options.attention
+        if run.random_weights:
+            return auto.from_config(config, dtype=run.weight_dtype, **settings).to(run.device)
+        if not any(any(folder.glob(pattern)) for pattern in WEIGHT_FILES):
+            raise InputError(
+                f"no weights here: none of {', '.join(WEIGHT_FILES)}",
+                where=str(folder),
+                hint="give a folder with weights, or set model.random_weights: true to start "
+                "from scratch",
+            )
+        if quantization is not None:
+            settings["quantization_config"] = quantization
+        try:
+            return auto.from_pretrained(
+                folder,
+                config=config,
+                dtype=run.weight_dtype,
+                device_map={"": run.device} if run.device.type != "cpu" else None,
+                **settings,
+            )
+        except SafetensorError as error:
+            raise InputError(
+                f"a weights file is damaged or cut off ({error})",
+                where=str(folder),
+                hint="fetch the checkpoint again",
+            ) from error
+
+    # -- adapt -----------------------------------------------------------------------------
+
+    @hookimpl
+    def ft_adapt_model(self, model: nn.Module) -> nn.Module:
+        return model
+
+    @hookimpl
+    def ft_wrap_model(self, model: nn.Module) -> nn.Module:
+        return model
+
+    # -- data ------------------------------------------------------------------------------
+
+    @hookimpl
+    def ft_render(self, run: Run, conversation: Conversation, generation_prompt: bool) -> Rendered:
+        from ft.data.render import default_render
+
+        return default_render(run, conversation, generation_prompt)
+
+    @hookimpl
+    def ft_parse_answer(self, text: str) -> Message:
+        return Message("assistant", text)
+
+    @hookimpl
+    def ft_tokenize(self, run: Run, rendered: Sequence[Rendered]) -> list[Encoded]:
+        from ft.data.tokenize import tokenize
+
+        return tokenize(run, rendered)
+
+    @hookimpl
+    def ft_collate(self, run: Run, rows: Sequence[Any]) -> Batch:
+        from ft.data.collate import collate
+
+        return collate(run, rows)
+
+    # -- train -----------------------------------------------------------------------------
+
+    @hookimpl
+    def ft_train(self, run: Run, model: nn.Module) -> bool:
+        from ft.training.loop import train
+
+        train(run, model)
+        return True
+
+    @hookimpl
+    def ft_make_batches(self, batches: list[Batch]) -> list[list[Batch]]:
+        return [batches]
+
+    @hookimpl
+    def ft_count_units(self, batch: Batch) -> float:
+        return float(batch["weights"].sum())
+
+    @hookimpl
+    def ft_forward_arguments(self) -> Mapping[str, Any]:
+        # a key-value cache would be filled and thrown away
+        return {"use_cache": False}
+
+    @hookimpl
+    def ft_token_losses(self, run: Run, model: nn.Module, batch: Batch) -> TokenLosses:
+        from ft.training.losses import token_losses
+
+        return token_losses(run, model, batch)
+
+    @hookimpl
+    def ft_sum(self, value: float) -> float:
+        return value
+
+    # -- state and result --------------------------------------------------------------------
+
+    @hookimpl
+    def ft_checkpoint_state(self, run: Run) -> Mapping[str, Tensor]:
+        return {name: parameter.detach() for name, parameter in run.trainable()}
+
+    @hookimpl
+    def ft_restore_state(self, run: Run, tensors: Mapping[str, Tensor]) -> bool:
+        import torch
+
+        parameters = dict(run.trainable())
+        if parameters.keys() != tensors.keys():
+            odd = sorted(parameters.keys() ^ tensors.keys())
+            raise InputError(
+                f"the checkpoint trains other parameters than this recipe: {odd[0]}"
+                + (f" and {len(odd) - 1} more differ" if len(odd) > 1 else " differs")
+            )
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                parameters[name].copy_(tensor)
+        return True
+
+    @hookimpl
+    def ft_save_model(self, model: nn.Module, folder: Path) -> bool:
+        model.save_pretrained(folder)  # type: ignore[operator]
+        return True
+
+    @hookimpl
+    def ft_restore_model(self, run: Run, folder: Path) -> nn.Module:
+        run.model_folder = folder
+        return run.load_base()
+
+    @hookimpl
+    def ft_merge_model(self, model: nn.Module) -> nn.Module:
+        return model
+
+
+DEFAULTS = Defaults()
+
+
+def is_launched() -> bool:
+    """Whether a launcher started this process as one of several."""
+    return "LOCAL_RANK" in os.environ

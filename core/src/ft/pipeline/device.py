@@ -1,0 +1,78 @@
+"""The device, the types of weights and products, and the seed of a run."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from ft.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from ft.api import Run
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device for ``auto``, or the wanted one.
+
+    Raises :class:`InputError` where this machine does not have it.
+    """
+    import torch
+
+    if wanted == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator or torch.device("cpu")
+    device = torch.device(wanted)
+    if device.type != "cpu" and not (
+        torch.accelerator.is_available()
+        and torch.accelerator.current_accelerator().type == device.type  # type: ignore[union-attr]
+    ):
+        raise InputError(
+            f"this machine has no {device.type} device that torch {torch.__version__} can use",
+            hint="set device: auto, or look at `ft env`",
+        )
+    return device
+
+
+def choose_weight_dtype(run: Run) -> torch.dtype:
+    """The type that weights are loaded in.
+
+    ``auto``: float32 on a CPU and wherever the base weights themselves train, since small
+    updates vanish in bfloat16's 8 bits; bfloat16 for a frozen base on an accelerator.
+    """
+    import torch
+
+    wanted = run.family.options.dtype
+    if wanted != "auto":
+        return getattr(torch, wanted)
+    frozen = any("frozen-base" in p.capabilities().provides for p in run.parts("adapter"))
+    return torch.bfloat16 if frozen and run.device.type != "cpu" else torch.float32
+
+
+def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
+    """The type of matrix products while training."""
+    import torch
+
+    if wanted != "auto":
+        if wanted == "float16" and device.type == "cpu":
+            raise InputError(
+                "precision float16 needs an accelerator", hint="set trainer.precision: auto"
+            )
+        return getattr(torch, wanted)
+    if device.type == "cpu":
+        # without AVX512-BF16 or AMX, bfloat16 products are emulated and slower than float32
+        return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
+
+
+def seed_everything(seed: int) -> None:
+    """Seed python, numpy and torch, on all devices."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

@@ -1,0 +1,103 @@
+"""The pipeline: the steps of a run, in order."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ft.api import Progress, Run
+from ft.errors import RunError
+from ft.pipeline.data import prepare_data
+from ft.pipeline.device import choose_device, seed_everything
+from ft.pipeline.folder import new_run_folder
+from ft.pipeline.load import adapt, load_config, load_processor
+from ft.pipeline.lock import write_lock
+from ft.pipeline.report import write_report
+from ft.pipeline.save import save_result
+from ft.recipe.resolved import Resolved
+from ft.training.checkpoint import checkpoints, load_checkpoint
+from ft.training.interrupt import stop_on_interrupt
+from ft.training.loop import count_steps, make_order
+
+
+def start(resolved: Resolved, progress: Progress) -> Run:
+    """A run of a resolved recipe, before anything is loaded."""
+    run = Run(
+        resolved.selection,
+        folder=resolved.output,
+        source=resolved.source,
+        seed=resolved.seed,
+        progress=progress,
+    )
+    run.model_folder = resolved.model_folder
+    return run
+
+
+def start_process(run: Run, device: str) -> None:
+    """Choose the device, join the other processes, seed."""
+    run.device = choose_device(device)
+    run.hook.ft_start_process(run=run)
+    seed_everything(run.seed + run.process.rank)
+
+
+def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = None) -> Run:
+    """Train as a resolved recipe says; with ``resume`` from that checkpoint.
+
+    Returns the finished run. Raises :class:`ft.errors.FtError`; what was trained until then
+    lies in the last checkpoint.
+    """
+    run = start(resolved, progress)
+    code = run.hook.ft_launch(run=run, command=[sys.executable, "-m", "ft", *sys.argv[1:]])
+    if code is not None:
+        raise SystemExit(code)
+    try:
+        start_process(run, resolved.device)
+        if resume is None and run.process.is_main:
+            new_run_folder(resolved)
+        load_config(run)
+        load_processor(run)
+        prepare_data(run, resolved)
+        adapt(run)
+        if run.process.is_main and resume is None:
+            write_lock(run, resolved)
+        train(run, resume)
+        if run.state.stop:
+            raise interrupted(run)
+        if run.process.is_main:
+            save_result(run)
+            write_report(run, resolved)
+        run.selection.notify("ft_run_finished", run=run)
+    except BaseException as error:
+        run.selection.notify("ft_run_failed", run=run, error=error)
+        raise
+    finally:
+        run.hook.ft_end_process(run=run)
+    return run
+
+
+def train(run: Run, resume: Path | None) -> None:
+    """Build optimizer and schedule, pick up a checkpoint, train."""
+    order = make_order(run)
+    options = run.part("trainer").options
+    run.state.total_steps = count_steps(options, order)
+    if options.gradient_checkpointing:
+        run.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    model = run.hook.ft_wrap_model(run=run, model=run.model)
+    run.optimizer = run.hook.ft_build_optimizer(run=run, model=run.model)
+    run.scheduler = run.hook.ft_build_scheduler(
+        run=run, optimizer=run.optimizer, steps=run.state.total_steps
+    )
+    if resume is not None:
+        load_checkpoint(run, resume)
+    run.selection.notify("ft_run_started", run=run)
+    with stop_on_interrupt(run):
+        run.hook.ft_train(run=run, model=model)
+
+
+def interrupted(run: Run) -> RunError:
+    """What the user reads after Ctrl-C."""
+    last = checkpoints(run.folder)[-1]
+    return RunError(
+        f"stopped after step {run.state.step} of {run.state.total_steps}; saved {last.name}",
+        hint=f"go on with: ft resume {run.folder}",
+    )

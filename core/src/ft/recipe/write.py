@@ -1,0 +1,60 @@
+"""A resolved recipe as YAML: every value, and beside it who set it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from ft.recipe.document import IMPLICIT_RESOLVERS
+from ft.recipe.resolved import Resolved, Setting
+
+COMMENT_COLUMN = 44
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what the reader of recipes would not read as text, and nothing else."""
+
+    yaml_implicit_resolvers = IMPLICIT_RESOLVERS
+
+
+def write_resolved(resolved: Resolved) -> str:
+    """``resolved`` as a recipe that names everything; reading it resolves to the same."""
+    tree: dict[str, Any] = {}
+    for key, setting in resolved.settings.items():
+        *parents, last = key.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = setting
+    lines = ["# Resolved by ft: every value, and who set it. It can be run as it is."]
+    for left, origin in _lines(tree):
+        lines.append(f"{left:<{COMMENT_COLUMN}}  # {origin}" if origin else left)
+    return "\n".join(lines) + "\n"
+
+
+def yaml_text(value: Any) -> str:
+    """A value as YAML on one line, as the reader of recipes reads it back."""
+    text = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=2**30,
+        sort_keys=False,
+    ).removesuffix("\n").removesuffix("\n...")  # fmt: skip
+    return json.dumps(value, ensure_ascii=False) if "\n" in text else text
+
+
+def _lines(tree: dict[str, Any], indent: str = "") -> Iterator[tuple[str, str]]:
+    """Lines as (YAML, origin)."""
+    for key, child in tree.items():
+        if isinstance(child, Setting):
+            yield f"{indent}{key}: {yaml_text(child.value)}", child.origin
+            continue
+        yield f"{indent}{key}:", ""
+        if "0" not in child:
+            yield from _lines(child, indent + "  ")
+            continue
+        for entry in child.values():
+            for number, (left, origin) in enumerate(_lines(entry, indent + "    ")):
+                dash = f"{indent}  - " if number == 0 else f"{indent}    "
+                yield dash + left.removeprefix(indent + "    "), origin

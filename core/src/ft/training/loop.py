@@ -1,0 +1,220 @@
+"""The training loop: core's default for the hook ``ft_train``."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from ft.api import Batch, Run, RunError, TrainerOptions
+from ft.pipeline.device import choose_precision
+from ft.training.checkpoint import save_checkpoint
+from ft.training.order import Order, micro_batches
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def make_order(run: Run) -> Order:
+    """The order in which this run takes its rows."""
+    options: TrainerOptions = run.part("trainer").options
+    return Order(
+        run.data.lengths,
+        options.batch_size,
+        run.seed,
+        shuffle=options.shuffle,
+        sort_by_length=options.sort_by_length,
+    )
+
+
+def count_steps(options: TrainerOptions, order: Order) -> int:
+    """Optimizer steps of the whole run."""
+    return options.steps or max(1, math.ceil(options.epochs * order.steps_per_epoch))
+
+
+def train(run: Run, model: nn.Module) -> None:
+    """Train from ``run.state.step`` to the last step, evaluating and saving on the way."""
+    options: TrainerOptions = run.part("trainer").options
+    order, state = make_order(run), run.state
+    eval_every = options.eval_every or order.steps_per_epoch
+    meter = Meter(run)
+    model.train()
+    for step, items in order.batches(state.step, state.total_steps):
+        batches = collate_step(run, items, options)
+        metrics: dict[str, float] = {}
+        for step_batches in run.hook.ft_make_batches(run=run, model=model, batches=batches):
+            metrics = take_step(run, model, step_batches, options)
+        state.step = step + 1
+        state.epoch = state.step / order.steps_per_epoch
+        last = state.step == state.total_steps or state.stop
+        if state.step % options.log_every == 0 or last:
+            meter.report(metrics)
+        if run.eval_data and (state.step % eval_every == 0 or last):
+            evaluate(run, model)
+        if last or (options.save_every and state.step % options.save_every == 0):
+            save_checkpoint(run, options.keep_checkpoints)
+        if state.stop:
+            return
+
+
+def collate_step(run: Run, items: list[int], options: TrainerOptions) -> list[Batch]:
+    """This process's micro batches of one step, on the device."""
+    rank, world = run.process.rank, run.process.world_size
+    size = options.micro_batch_size or -(-options.batch_size // world)
+    batches = []
+    for piece in micro_batches(items, size, rank, world):
+        batch = run.collate([run.data[i] for i in piece or items[:1]])
+        if not piece:  # keeps step with the other processes and teaches nothing
+            batch = without_weight(batch)
+        batches.append(run.to_device(batch))
+    return batches
+
+
+def without_weight(batch: Batch) -> Batch:
+    """The same batch with every loss weight 0."""
+    return {
+        key: without_weight(value)
+        if isinstance(value, Mapping)
+        else value * 0
+        if key == "weights"
+        else value
+        for key, value in batch.items()
+    }
+
+
+def take_step(
+    run: Run, model: nn.Module, batches: list[Batch], options: TrainerOptions
+) -> dict[str, Any]:
+    """One optimizer step. Returns its metrics, still as tensors where they are tensors."""
+    import torch
+
+    precision = choose_precision(options.precision, run.device)
+    autocast = torch.autocast(run.device.type, dtype=precision, enabled=precision != torch.float32)
+    units = run.sum(sum(run.hook.ft_count_units(run=run, batch=batch) for batch in batches))
+    scale = run.process.world_size / max(units, 1e-9)  # the processes' gradients are averaged
+    sums: dict[str, Any] = {}
+    for number, batch in enumerate(batches):
+        apart = number < len(batches) - 1 and hasattr(model, "no_sync")
+        with model.no_sync() if apart else nullcontext():  # type: ignore[operator]
+            with autocast:
+                loss = run.hook.ft_compute_loss(run=run, model=model, batch=batch)
+            (loss.total * scale).backward()
+        for name, value in {"loss": loss.total.detach(), **loss.metrics}.items():
+            sums[name] = sums.get(name, 0.0) + value
+        run.state.tokens += count_tokens(batch)
+    grad_norm = clip(run, options.max_grad_norm)
+    learning_rate = run.scheduler.get_last_lr()[0]
+    run.optimizer.step()
+    run.scheduler.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    return {
+        **{name: run.sum(float(value)) / max(units, 1e-9) for name, value in sums.items()},
+        "learning_rate": learning_rate,
+        "grad_norm": float(grad_norm),
+    }
+
+
+def count_tokens(batch: Batch) -> int:
+    """Real tokens of a micro batch: what is neither padding nor counted twice."""
+    if "input_ids" in batch:
+        mask = batch.get("attention_mask")
+        return int(mask.sum()) if mask is not None else batch["input_ids"].numel()
+    return sum(count_tokens(part) for part in batch.values() if isinstance(part, Mapping))
+
+
+def clip(run: Run, max_norm: float | None) -> Tensor:
+    """Clip the gradients of the trained parameters in place; returns their norm before."""
+    import torch
+
+    gradients = [p.grad for _, p in run.trainable() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if max_norm is not None:
+        parameters = [p for _, p in run.trainable() if p.grad is not None]
+        torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
+    return norm
+
+
+def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
+    """The mean loss on each evaluation set, and what the selected evaluators measure."""
+    import torch
+
+    options: TrainerOptions = run.part("trainer").options
+    size = options.micro_batch_size or options.batch_size
+    precision = choose_precision(options.precision, run.device)
+    metrics: dict[str, float] = {}
+    training = model.training
+    model.eval()
+    with (
+        torch.no_grad(),
+        torch.autocast(run.device.type, dtype=precision, enabled=precision != torch.float32),
+    ):
+        for name, data in run.eval_data.items():
+            total, units = 0.0, 0.0
+            for start in range(0, len(data), size):
+                rows = [data[i] for i in range(start, min(start + size, len(data)))]
+                batch = run.to_device(run.collate(rows))
+                loss = run.hook.ft_compute_loss(run=run, model=model, batch=batch)
+                total += float(loss.total)
+                units += run.hook.ft_count_units(run=run, batch=batch)
+            metrics[f"{name}/loss"] = total / max(units, 1e-9)
+        for evaluator in run.parts("evaluator"):
+            found = run.selection.call(evaluator, "ft_evaluate", run=run, model=model)
+            metrics.update({f"{evaluator.name}/{key}": value for key, value in found.items()})
+    model.train(training)
+    metrics["step"] = run.state.step
+    run.state.history.append(metrics)
+    run.progress.evaluated(metrics)
+    run.selection.notify("ft_evaluated", run=run, metrics=metrics)
+    return metrics
+
+
+class Meter:
+    """Times the steps and hands their metrics on."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.since = time.perf_counter()
+        self.tokens = run.state.tokens
+
+    def report(self, metrics: dict[str, float]) -> None:
+        """Complete a step's metrics, keep them, and tell progress and observers.
+
+        Raises :class:`RunError` where the loss is no number any more.
+        """
+        run, state, now = self.run, self.run.state, time.perf_counter()
+        if not math.isfinite(metrics.get("loss", 0.0)):
+            raise RunError(
+                f"the loss is {metrics['loss']} at step {state.step}",
+                hint="lower optimizer.learning_rate, add optimizer.warmup, or try "
+                "trainer.precision: float32; the last checkpoint is from before",
+            )
+        seconds = now - self.since
+        state.seconds += seconds
+        line = {
+            "step": state.step,
+            "epoch": round(state.epoch, 4),
+            **metrics,
+            "tokens": state.tokens,
+            "tokens_per_second": (state.tokens - self.tokens) / seconds,
+            "memory": peak_memory(run),
+            "seconds": round(state.seconds, 3),
+        }
+        self.since, self.tokens = now, state.tokens
+        state.history.append(line)
+        run.progress.step(line, state.total_steps)
+        run.selection.notify("ft_step_ended", run=run, metrics=line)
+
+
+def peak_memory(run: Run) -> int:
+    """Peak bytes: of the accelerator, or of this process on a CPU."""
+    import torch
+
+    if run.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(run.device)
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

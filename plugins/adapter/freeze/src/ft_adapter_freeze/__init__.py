@@ -1,0 +1,80 @@
+"""Freeze: partial-parameter fine-tuning."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ft.api import Adapter, Field, InputError, Options, Run, hookimpl
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Freeze(Adapter):
+    """Chosen decoder layers, parts or parameters train; everything else stays as it is.
+
+    The result is a whole model.
+    """
+
+    class Options(Options):
+        layers: int = Field(
+            2, description="decoder layers that train: the last n, or the first n if negative"
+        )
+        modules: list[str] = Field(
+            default_factory=list,
+            description="names inside those layers, such as mlp; unset: all of each layer",
+        )
+        also: list[str] = Field(
+            default_factory=list,
+            description="further parameters, by regular expression, such as lm_head or norm",
+        )
+        groups: list[str] = Field(
+            default_factory=list, description="whole parts that train, such as projector"
+        )
+
+    @hookimpl
+    def ft_adapt_model(self, run: Run, model: nn.Module) -> nn.Module:
+        options, groups = self.options, run.family.groups
+        for group in options.groups:
+            if group not in groups:
+                raise InputError(
+                    f"adapter.groups: this model has no part {group!r}",
+                    hint=f"its parts: {', '.join(groups) or 'none'}",
+                )
+        prefixes = [f"{groups[group]}." for group in options.groups]
+        prefixes += [f"{layer}." for layer in self._layers(model, groups.get("language", ""))]
+        trained = 0
+        for name, parameter in model.named_parameters():
+            inside = any(name.startswith(prefix) for prefix in prefixes) and (
+                not options.modules or any(f".{m}." in f".{name}" for m in options.modules)
+            )
+            chosen = inside or any(re.search(pattern, name) for pattern in options.also)
+            parameter.requires_grad_(chosen)
+            trained += chosen
+        if not trained:
+            raise InputError(
+                "adapter freeze leaves nothing to train",
+                hint="check adapter.layers, adapter.modules and adapter.also against the "
+                f"parameter names, such as {next(n for n, _ in model.named_parameters())}",
+            )
+        return model
+
+    def _layers(self, model: nn.Module, prefix: str) -> list[str]:
+        """The names of the chosen decoder layers."""
+        pattern = re.compile(rf"{re.escape(prefix)}(?:.*\.)?(?:layers|h|blocks)\.(\d+)")
+        layers = [name for name, _ in model.named_modules() if pattern.fullmatch(name)]
+        if abs(self.options.layers) > len(layers):
+            raise InputError(
+                f"adapter.layers {self.options.layers}: this model has {len(layers)} decoder layers"
+            )
+        if self.options.layers == 0:
+            return []
+        return (
+            layers[-self.options.layers :]
+            if self.options.layers > 0
+            else layers[: -self.options.layers]
+        )
+
+
+adapter = Freeze()

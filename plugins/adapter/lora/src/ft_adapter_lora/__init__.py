@@ -1,0 +1,81 @@
+"""LoRA (Hu et al., 2021, arXiv:2106.09685)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from ft.api import Field, InputError, Run
+from ft_adapter_peft import PeftAdapter
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+    from torch import nn
+
+
+class Lora(PeftAdapter):
+    """LoRA: W + (alpha / rank) B A, with W frozen.
+
+    A (rank x in) starts random and B (out x rank) at zero, so that the model starts
+    unchanged. With ``rslora`` the factor is alpha / sqrt(rank) (Kalajdzievski, 2023,
+    arXiv:2312.03732).
+    """
+
+    paper = "arXiv:2106.09685"
+
+    class Options(PeftAdapter.Options):
+        rank: int = Field(16, gt=0, description="inner width of the update")
+        alpha: float | None = Field(None, gt=0, description="scale; unset: twice the rank")
+        dropout: float = Field(0.0, ge=0, lt=1, description="dropout before A")
+        rslora: bool = Field(False, description="scale by 1/sqrt(rank) rather than 1/rank")
+        bias: Literal["none", "all", "lora_only"] = Field(
+            "none", description="which biases of the base train as well"
+        )
+        layers: list[int] | None = Field(
+            None, description="numbers of the decoder layers to adapt; unset: all"
+        )
+        rank_pattern: dict[str, int] = Field(
+            default_factory=dict, description="another rank for layers by name pattern"
+        )
+        alpha_pattern: dict[str, float] = Field(
+            default_factory=dict, description="another alpha for layers by name pattern"
+        )
+        experts: bool = Field(
+            False, description="adapt expert weights that are fused in one tensor as well"
+        )
+
+    def peft_config(self, run: Run, model: nn.Module) -> LoraConfig:
+        from peft import LoraConfig
+
+        options = self.options
+        if options.experts and not run.family.fused_experts:
+            raise InputError(
+                f"adapter.experts: {run.family.title} declares no fused expert weights"
+            )
+        targets = self.targets(run, model)
+        if options.layers is not None:
+            targets = self._in_layers(targets)
+        return LoraConfig(
+            task_type="CAUSAL_LM",
+            r=options.rank,
+            lora_alpha=options.alpha if options.alpha is not None else 2 * options.rank,
+            lora_dropout=options.dropout,
+            use_rslora=options.rslora,
+            bias=options.bias,
+            target_modules=targets,
+            target_parameters=list(run.family.fused_experts) if options.experts else None,
+            rank_pattern=options.rank_pattern,
+            alpha_pattern=options.alpha_pattern,
+            modules_to_save=options.modules_to_save or None,
+        )
+
+    def _in_layers(self, targets: list[str] | str) -> list[str]:
+        numbers = self.options.layers
+        if isinstance(targets, str):
+            raise InputError("adapter.layers goes with a list of targets, not with an expression")
+        chosen = [t for t in targets if any(f".{number}." in t for number in numbers)]
+        if not chosen:
+            raise InputError(f"adapter.layers {numbers}: this model has no such layers")
+        return chosen
+
+
+adapter = Lora()

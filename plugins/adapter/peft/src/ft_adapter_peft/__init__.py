@@ -1,0 +1,44 @@
+"""Any method of the PEFT library by name, and the base class that PEFT adapters share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ft.api import Field, InputError, Run
+from ft_adapter_peft.base import PeftAdapter
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from torch import nn
+
+__all__ = ["PeftAdapter", "adapter"]
+
+
+class Peft(PeftAdapter):
+    """A PEFT method that has no plugin of its own, with its options as PEFT spells them."""
+
+    class Options(PeftAdapter.Options):
+        method: str = Field(description="PEFT's name of the method, such as IA3 or VERA")
+        config: dict[str, Any] = Field(
+            default_factory=dict, description="arguments of the method's PEFT configuration class"
+        )
+
+    def peft_config(self, run: Run, model: nn.Module) -> PeftConfig:
+        from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftType
+
+        name = self.options.method.upper()
+        if name not in PeftType.__members__:
+            known = ", ".join(sorted(PeftType.__members__))
+            raise InputError(f"PEFT has no method {name}", hint=f"methods: {known}")
+        config_class = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[name]]
+        try:
+            return config_class(
+                task_type="CAUSAL_LM",
+                **({"target_modules": self.targets(run, model)} if self.options.target else {}),
+                **self.options.config,
+            )
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{config_class.__name__} refuses adapter.config: {error}") from error
+
+
+adapter = Peft()

@@ -1,0 +1,156 @@
+"""What all PEFT adapters share: wrap, save, restore, merge, switch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ft.api import Adapter, Field, InputError, Options, Run, hookimpl
+from ft_adapter_peft.targets import linear_layers
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from torch import nn
+
+
+class PeftAdapter(Adapter):
+    """A PEFT method. A subclass adds options and builds the configuration from them."""
+
+    needs = frozenset({"linear-layers"})
+    accepts = frozenset({"quantized-base", "packing"})
+    provides = frozenset({"frozen-base", "switchable-adapter", "mergeable"})
+
+    class Options(Options):
+        target: list[str] | str = Field(
+            "all-linear",
+            description="layers to adapt: all-linear, names or name endings, or one regular "
+            "expression over whole names",
+        )
+        groups: list[str] = Field(
+            default_factory=list,
+            description="parts of a multimodal model whose linear layers all-linear covers "
+            "(vision, projector, language); unset: language",
+        )
+        modules_to_save: list[str] = Field(
+            default_factory=list, description="modules trained and saved whole, such as lm_head"
+        )
+        continue_from: Path | None = Field(
+            None, description="folder of a saved adapter of this kind to go on training"
+        )
+
+    def peft_config(self, run: Run, model: nn.Module) -> PeftConfig:
+        """The PEFT configuration for this model."""
+        raise NotImplementedError
+
+    def targets(self, run: Run, model: nn.Module) -> list[str] | str:
+        """The layers to adapt, as PEFT's ``target_modules``.
+
+        Raises :class:`InputError` where nothing matches, with what there is.
+        """
+        wanted = self.options.target
+        layers = linear_layers(model, run.family.groups, self.options.groups)
+        if wanted == "all-linear":
+            return layers
+        if isinstance(wanted, str):
+            found = any(re.fullmatch(wanted, name) for name, _ in model.named_modules())
+            missing = [] if found else [wanted]
+        else:
+            names = [name for name, _ in model.named_modules()]
+            missing = [w for w in wanted if not any(f".{name}".endswith(f".{w}") for name in names)]
+        if missing:
+            kinds = sorted({name.rpartition(".")[2] for name in layers})
+            raise InputError(
+                f"adapter.target {missing[0]!r} matches no layer of this model",
+                hint=f"its linear layers are: {', '.join(kinds)}",
+            )
+        return wanted
+
+    @hookimpl
+    def ft_adapt_model(self, run: Run, model: nn.Module) -> nn.Module:
+        from peft import get_peft_model
+
+        if self.options.continue_from is not None:
+            return self._load(model, self.options.continue_from, trainable=True)
+        config = self.peft_config(run, model)
+        try:
+            return get_peft_model(model, config)
+        except ValueError as error:
+            raise InputError(f"PEFT cannot adapt this model: {error}") from error
+
+    @hookimpl
+    def ft_save_model(self, run: Run, model: Any, folder: Path) -> bool:
+        model.peft_config[model.active_adapter].base_model_name_or_path = run.source
+        model.save_pretrained(folder)
+        return True
+
+    @hookimpl
+    def ft_restore_model(self, run: Run, folder: Path) -> nn.Module:
+        return self._load(run.load_base(), folder, trainable=False)
+
+    def _load(self, base: nn.Module, folder: Path, *, trainable: bool) -> nn.Module:
+        from peft import PeftModel
+
+        if not (folder / "adapter_config.json").is_file():
+            raise InputError("no PEFT adapter lies here", where=str(folder))
+        try:
+            return PeftModel.from_pretrained(base, folder, is_trainable=trainable)
+        except (RuntimeError, ValueError) as error:
+            shapes = re.findall(
+                r"size mismatch for (\S+): .*?shape torch\.Size\((\[.*?\])\).*?"
+                r"torch\.Size\((\[.*?\])\)",
+                str(error),
+                flags=re.DOTALL,
+            )
+            detail = (
+                "; ".join(f"{name}: adapter {a}, base {b}" for name, a, b in shapes[:3])
+                or str(error).splitlines()[0]
+            )
+            raise InputError(
+                f"this adapter was made for another base model ({detail})",
+                where=str(folder),
+                hint="its adapter_config.json says which base it belongs to",
+            ) from error
+
+    @hookimpl
+    def ft_merge_model(self, model: Any) -> nn.Module:
+        if not hasattr(model, "merge_and_unload"):
+            raise InputError(f"adapter {self.name} cannot be merged into its base")
+        try:
+            return model.merge_and_unload(safe_merge=True)
+        except (NotImplementedError, AttributeError) as error:
+            raise InputError(
+                f"adapter {self.name} cannot be merged into its base: {error}"
+            ) from error
+
+    @hookimpl
+    def ft_add_adapter(self, run: Run, model: Any, name: str, folder: Path | None) -> bool:
+        if folder is None:
+            model.add_adapter(name, self.peft_config(run, model.get_base_model()))
+            # PEFT leaves an added adapter frozen until it is active
+            for parameter_name, parameter in model.named_parameters():
+                if f".{name}." in parameter_name:
+                    parameter.requires_grad_(True)
+        else:
+            model.load_adapter(folder, name, is_trainable=False)
+        return True
+
+    @hookimpl
+    def ft_use_adapter(self, run: Run, model: Any, name: str | None) -> Any:
+        return model.disable_adapter() if name is None else self._switched(run, model, name)
+
+    @contextmanager
+    def _switched(self, run: Run, model: Any, name: str) -> Iterator[None]:
+        former = model.active_adapter
+        trained = [p for _, p in run.trainable()]
+        try:
+            model.set_adapter(name)
+            for parameter in trained:  # PEFT freezes what is not active
+                parameter.requires_grad_(True)
+            yield
+        finally:
+            model.set_adapter(former)
+            for parameter in trained:
+                parameter.requires_grad_(True)

@@ -1,0 +1,133 @@
+"""Generation by transformers, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ft.api import Answer, Conversation, Encoded, Engine, Field, Options, Run, Sampling, hookimpl
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Transformers(Engine):
+    """Answers with ``model.generate``, in batches padded on the left.
+
+    Prompts are rendered and tokenized as in training, so that the model sees at the same
+    place what it saw there.
+    """
+
+    class Options(Options):
+        batch_size: int = Field(8, gt=0, description="conversations answered together")
+
+    @hookimpl
+    def ft_generate(
+        self, run: Run, model: nn.Module, conversations: Sequence[Conversation], sampling: Sampling
+    ) -> list[Answer]:
+        prompts = run.tokenize([run.render(c, generation_prompt=True) for c in conversations])
+        size = self.options.batch_size
+        training = model.training
+        model.eval()
+        answers = []
+        for start in range(0, len(prompts), size):
+            answers += self._answer(run, model, prompts[start : start + size], sampling)
+        model.train(training)
+        return answers
+
+    def _answer(
+        self, run: Run, model: Any, prompts: Sequence[Encoded], sampling: Sampling
+    ) -> list[Answer]:
+        import torch
+
+        if sampling.seed is not None:
+            torch.manual_seed(sampling.seed)
+        stops = stop_ids(run, model)
+        inputs = run.to_device(pad_left(run, prompts))
+        width = inputs["input_ids"].shape[1]
+        with torch.no_grad():
+            output = model.generate(
+                **inputs,
+                streamer=_streamer(run, sampling, stops),
+                max_new_tokens=sampling.max_new_tokens,
+                do_sample=sampling.temperature > 0,
+                temperature=sampling.temperature or None,
+                top_p=sampling.top_p if sampling.temperature > 0 else None,
+                top_k=sampling.top_k if sampling.temperature > 0 else None,
+                repetition_penalty=sampling.repetition_penalty,
+                eos_token_id=sorted(stops),
+                pad_token_id=pad_id(run),
+                use_cache=True,
+            )
+        return [_read(run, row[width:].tolist(), stops) for row in output]
+
+
+def _read(run: Run, ids: list[int], stops: set[int]) -> Answer:
+    """One answer from generated ids, which may be followed by padding."""
+    end = next((i for i, token in enumerate(ids) if token in stops), None)
+    written = ids if end is None else ids[:end]
+    text = run.tokenizer.decode(written, skip_special_tokens=False)
+    token_ids = ids if end is None else ids[: end + 1]
+    return Answer(text, token_ids, end is not None, run.parse_answer(text))
+
+
+def stop_ids(run: Run, model: Any) -> set[int]:
+    """The ids that end a turn: the tokenizer's, the model's, and the template's."""
+    found = {run.tokenizer.eos_token_id}
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    found |= set(configured if isinstance(configured, list) else [configured])
+    template = run.part("template")
+    for text in template.stop if template is not None else ():
+        ids = run.tokenizer.encode(text, add_special_tokens=False)
+        if len(ids) == 1:
+            found.add(ids[0])
+    return found - {None}
+
+
+def pad_id(run: Run) -> int:
+    """The id that fills short rows; attention never reaches it."""
+    return run.tokenizer.pad_token_id or run.tokenizer.eos_token_id or 0
+
+
+def pad_left(run: Run, prompts: Sequence[Encoded]) -> dict[str, Any]:
+    """A batch of prompts padded on the left, with their media."""
+    import torch
+
+    width = max(len(prompt) for prompt in prompts)
+
+    def column(rows: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
+        return torch.tensor([[fill] * (width - len(row)) + list(row) for row in rows])
+
+    batch = {
+        "input_ids": column([p.input_ids for p in prompts], pad_id(run)),
+        "attention_mask": column([[1] * len(p) for p in prompts], 0),
+    }
+    for name in prompts[0].per_token:
+        batch[name] = column([p.per_token[name] for p in prompts], 0)
+    for name in {name for p in prompts for name in p.media}:
+        batch[name] = torch.cat([p.media[name] for p in prompts if name in p.media])
+    return batch
+
+
+def _streamer(run: Run, sampling: Sampling, stops: set[int]) -> Any:
+    """A transformers streamer that hands on each piece of text up to the stop token."""
+    if sampling.stream is None:
+        return None
+    from transformers import TextStreamer
+
+    hand_on = sampling.stream
+
+    class Streamer(TextStreamer):
+        def put(self, value: Any) -> None:
+            ids = value.reshape(-1).tolist()
+            if self.next_tokens_are_prompt or not stops & set(ids):
+                super().put(value)
+
+        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+            if text:
+                hand_on(text)
+
+    return Streamer(run.tokenizer, skip_prompt=True, skip_special_tokens=False)
+
+
+engine = Transformers()

@@ -1,0 +1,62 @@
+"""Gemma 3 (Gemma Team, 2025, arXiv:2503.19786): text models, and models that see images."""
+
+from pathlib import Path
+
+from ft.api import TINY, Checkpoint, ModelFamily, Template
+
+template = Template(
+    (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8"),
+    stop=("<end_of_turn>",),
+)
+
+_TINY_TEXT = {
+    "query_pre_attn_scalar": 16,
+    "sliding_window": 32,
+    "layer_types": ["sliding_attention", "full_attention"],
+}
+
+family = ModelFamily(
+    title="Gemma 3",
+    vendor="Google",
+    model_types=("gemma3", "gemma3_text"),
+    template="gemma3",
+    checkpoints=(
+        Checkpoint("google/gemma-3-270m", parameters="270M", base=True),
+        Checkpoint("google/gemma-3-1b-pt", parameters="1B", base=True),
+        Checkpoint("google/gemma-3-270m-it", parameters="270M"),
+        Checkpoint("google/gemma-3-1b-it", parameters="1B"),
+        Checkpoint("google/gemma-3-4b-pt", parameters="4B", base=True),
+        Checkpoint("google/gemma-3-12b-pt", parameters="12B", base=True),
+        Checkpoint("google/gemma-3-27b-pt", parameters="27B", base=True),
+        Checkpoint("google/gemma-3-4b-it", parameters="4B"),
+        Checkpoint("google/gemma-3-12b-it", parameters="12B"),
+        Checkpoint("google/gemma-3-27b-it", parameters="27B"),
+    ),
+    auto_class={"gemma3": "AutoModelForImageTextToText", "gemma3_text": "AutoModelForCausalLM"},
+    groups={
+        "vision": "model.vision_tower",
+        "projector": "model.multi_modal_projector",
+        "language": "model.language_model",
+    },
+    tiny={
+        "gemma3_text": _TINY_TEXT,
+        "gemma3": {
+            "text_config": {**TINY, **_TINY_TEXT},
+            "vision_config": {
+                "model_type": "siglip_vision_model",
+                "hidden_size": 32,
+                "intermediate_size": 64,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "image_size": 32,
+                "patch_size": 8,
+                "vision_use_head": False,
+            },
+            "mm_tokens_per_image": 4,
+            "boi_token_index": 509,
+            "eoi_token_index": 510,
+            "image_token_index": 511,
+        },
+    },
+    accepts=("images", "packing"),
+)

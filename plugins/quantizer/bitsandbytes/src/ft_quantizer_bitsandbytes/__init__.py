@@ -1,0 +1,57 @@
+"""bitsandbytes: 8-bit (arXiv:2208.07339) and 4-bit (QLoRA, arXiv:2305.14314) weights."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Literal
+
+from ft.api import Field, Options, Quantizer, Run, hookimpl
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class BitsAndBytes(Quantizer):
+    """Quantizes the base weights on load; adapters train on top of them."""
+
+    paper = "arXiv:2305.14314"
+
+    class Options(Options):
+        bits: Literal[4, 8] = Field(4, description="bits of a weight")
+        type: Literal["nf4", "fp4"] = Field(
+            "nf4", description="4-bit code: NF4 suits weights that are normally distributed"
+        )
+        double_quantization: bool = Field(
+            True, description="quantize the 4-bit scales as well; saves 0.4 bits a weight"
+        )
+        skip: list[str] = Field(
+            default_factory=list, description="modules that keep their precision beside lm_head"
+        )
+
+    @hookimpl
+    def ft_quantization_config(self, run: Run) -> Any:
+        import torch
+        from transformers import BitsAndBytesConfig
+
+        # one such line for each 8-bit layer and step says nothing that is wrong
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+        options = self.options
+        compute = torch.float32 if run.device.type == "cpu" else torch.bfloat16
+        skip = [*options.skip, "lm_head"] if options.skip else None
+        if options.bits == 8:
+            return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skip)
+        return BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=options.type,
+            bnb_4bit_use_double_quant=options.double_quantization,
+            bnb_4bit_compute_dtype=compute,
+            llm_int8_skip_modules=skip,
+        )
+
+    @hookimpl
+    def ft_prepare_model(self, model: nn.Module) -> None:
+        # weights that stayed in floating point (norms, embeddings) do not train either
+        model.requires_grad_(False)
+
+
+quantizer = BitsAndBytes()

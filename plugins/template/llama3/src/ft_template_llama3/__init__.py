@@ -1,0 +1,51 @@
+"""The chat formats of Llama 3 (Grattafiori et al., 2024, arXiv:2407.21783), as published.
+
+``llama3`` is that of 3.0, ``llama3-1`` that of 3.1 and 3.3, ``llama3-2`` that of 3.2. The last
+two take tools, and differ in the date that they state (``date_string`` sets it) and in the
+built-in tools of 3.1.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ft.api import Message, Template, ToolCall, hookimpl
+
+_BUILT_IN = re.compile(r"<\|python_tag\|>(\w+)\.call\((.*)\)", re.S)
+_ARGUMENT = re.compile(r'(\w+)="(.*?)"(?:, (?=\w+=")|$)', re.S)
+
+
+class WithTools(Template):
+    """A format in which a turn is either text or one tool call."""
+
+    @hookimpl
+    def ft_parse_answer(self, text: str) -> Message:
+        call = _built_in_call(text) or _json_call(text)
+        return Message("assistant", "" if call else text, tool_calls=[call] if call else [])
+
+
+def _built_in_call(text: str) -> ToolCall | None:
+    match = _BUILT_IN.fullmatch(text)
+    return ToolCall(match[1], dict(_ARGUMENT.findall(match[2]))) if match else None
+
+
+def _json_call(text: str) -> ToolCall | None:
+    try:
+        call: Any = json.loads(text)
+    except ValueError:
+        return None
+    if not (isinstance(call, dict) and call.keys() == {"name", "parameters"}):
+        return None
+    return ToolCall(call["name"], call["parameters"])
+
+
+def _read(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+template = Template(_read("chat.jinja"), stop=("<|eot_id|>",))
+template_3_1 = WithTools(_read("chat_3_1.jinja"), stop=("<|eot_id|>", "<|eom_id|>"))
+template_3_2 = WithTools(_read("chat_3_2.jinja"), stop=("<|eot_id|>",))

@@ -1,0 +1,40 @@
+"""Pre-training, continued or from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from ft.api import Batch, Encoded, Field, Loss, Run, Text, Trainer, TrainerOptions, hookimpl
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Pretrain(Trainer):
+    """Cross-entropy on every token of plain text.
+
+    Documents are split at ``max_length`` and packed; no document attends to another.
+    """
+
+    takes = (Text,)
+    accepts = Trainer.accepts | {"packing", "loss-kernel", "streaming"}
+    suggests = {"optimizer": "adamw", "trackers": ["jsonl"]}
+
+    class Options(TrainerOptions):
+        over_length: Literal["drop", "truncate", "split", "error"] = Field(
+            "split", description="what happens to a longer document"
+        )
+        packing: bool = Field(True, description="fill sequences with several documents")
+
+    @hookimpl
+    def ft_encode(self, run: Run, examples: Sequence[Text]) -> list[Encoded]:
+        return run.encode_text([example.text for example in examples])
+
+    @hookimpl
+    def ft_compute_loss(self, run: Run, model: nn.Module, batch: Batch) -> Loss:
+        tokens = run.token_losses(model, batch)
+        return Loss((tokens.losses * tokens.weights).sum())
+
+
+trainer = Pretrain()
