@@ -247,7 +247,7 @@ def _read_parts(message: Message, content: Any, field: str) -> None:
             message.reasoning = (message.reasoning or "") + value
         elif kind == "tool_call":
             message.tool_calls += read_tool_calls(part.get("value"), f"{place}.value")
-        elif kind in _PART_KINDS:
+        elif isinstance(kind, str) and kind in _PART_KINDS:
             medium = _PART_KINDS[kind]
             parts.append(Part(medium, source=_part_source(part, kind, medium, place)))
         else:
@@ -307,9 +307,7 @@ class MediaColumns(DatasetOptions):
     audios: str = Field("audios", description="column of clips, one for each <audio>")
 
 
-def place_media(
-    messages: Sequence[Message], row: Mapping[str, Any], options: MediaColumns
-) -> None:
+def place_media(messages: Sequence[Message], row: Mapping[str, Any], options: MediaColumns) -> None:
     """Put the media of a row where its text marks them, in place.
 
     ``options`` names the column of each kind. Where the row has that column, each

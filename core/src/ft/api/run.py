@@ -126,6 +126,11 @@ class Run:
         return self.selection.one("model")
 
     @property
+    def is_finished(self) -> bool:
+        """Whether the run folder holds a result."""
+        return (self.folder / "result").is_dir()
+
+    @property
     def random_weights(self) -> bool:
         return self.family.options.random_weights
 

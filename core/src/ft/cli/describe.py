@@ -30,9 +30,7 @@ def describe(plugin: Plugin) -> dict[str, Any]:
                 "name": name,
                 "type": type_text(field),
                 "required": field.is_required(),
-                "default": None
-                if field.is_required()
-                else field.get_default(call_default_factory=True),
+                "default": _default(field),
                 "description": field.description or "",
             }
             for name, field in type(plugin).Options.model_fields.items()
@@ -47,6 +45,10 @@ def describe(plugin: Plugin) -> dict[str, Any]:
             {"id": c.id, "parameters": c.parameters, "base": c.base} for c in checkpoints
         ],
     }
+
+
+def _default(field: FieldInfo) -> Any:
+    return None if field.is_required() else field.get_default(call_default_factory=True)
 
 
 def type_text(field: FieldInfo) -> str:

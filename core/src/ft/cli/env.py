@@ -130,9 +130,9 @@ def _torch() -> str:
         import torch
 
         if torch.cuda.is_available():
-            platform_name = "ROCm" if torch.version.hip else "CUDA"
-            version = torch.version.hip or torch.version.cuda
-            return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}, {platform_name} {version}"
+            hip, cuda = torch.version.hip, torch.version.cuda
+            version = f"ROCm {hip}" if hip else f"CUDA {cuda}"
+            return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}, {version}"
         if torch.backends.mps.is_available():
             return "Apple GPU (MPS)"
         return f"the processor only, {torch.get_num_threads()} threads"

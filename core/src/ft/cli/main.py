@@ -61,10 +61,8 @@ class FtGroup(click.Group):
         from difflib import get_close_matches
 
         close = get_close_matches(name, self.list_commands(ctx), 1)
-        more = (
-            f"Did you mean {close[0]!r}?" if close else f"A plugin? pip install ft-command-{name}"
-        )
-        ctx.fail(f"No such command {name!r}. {more}")
+        more = f"Did you mean {close[0]!r}?" if close else "ft --help lists what is installed."
+        raise click.UsageError(f"No such command {name!r}. {more}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -1,1 +1,1 @@
-""
+"""Data: from files over rows, examples and token ids to micro batches."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from ft.errors import InputError
@@ -43,9 +43,7 @@ def data_files(path: Path, *, split: str | None = None, subset: str | None = Non
     Raises :class:`ft.errors.InputError` where there is no such file, or a choice to make.
     """
     if not path.exists():
-        raise InputError(
-            "there is no such data file or folder", where=str(path), hint=_near(path)
-        )
+        raise InputError("there is no such data file or folder", where=str(path), hint=_near(path))
     if path.is_dir():
         folder = path / subset if subset else path
         if not folder.is_dir():
@@ -111,9 +109,7 @@ def _choose(folder: Path, files: list[Path], split: str | None) -> list[Path]:
 
 def _of_split(folder: Path, files: list[Path], split: str) -> list[Path]:
     """The files of a split: named exactly so, or else with its name among their words."""
-    exact = [
-        f for f in files if _label(f) == split or split in f.relative_to(folder).parent.parts
-    ]
+    exact = [f for f in files if _label(f) == split or split in f.relative_to(folder).parent.parts]
     if exact:
         return exact
     loose = [f for f in files if split.lower() in _words(folder, f)]
@@ -145,7 +141,7 @@ def _near(path: Path) -> str:
     return f"the folder has: {_listed(known)}" if known else f"{path.parent} has no data file"
 
 
-def _listed(names: Sequence[str] | object, most: int = 8) -> str:
-    found = sorted(set(names))  # type: ignore[call-overload]
+def _listed(names: Iterable[str], most: int = 8) -> str:
+    found = sorted(set(names))
     more = f" and {len(found) - most} more" if len(found) > most else ""
     return (", ".join(found[:most]) or "none") + more

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from ft.data.files import data_files
 from ft.data.mix import weighted
 from ft.data.read import rows
 from ft.data.report import Report
-from ft.errors import InputError, PluginError, RowError
+from ft.errors import FtError, InputError, PluginError, RowError
 
 if TYPE_CHECKING:
     from ft.recipe.resolved import DataPart
@@ -115,6 +115,15 @@ def _align(run: Run, part: DataPart, report: Report) -> list[Example]:
             bad += 1
             if len(report.bad_reasons) < _REASONS:
                 report.bad_reasons.append(f"{origin}: {problem}")
+        except FtError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"dataset:{part.dataset.name}",
+                f"fails on a row with {type(error).__name__}: {error}",
+                where=str(origin),
+                hint="a format says what is wrong with a row by ft.api.RowError",
+            ) from error
         else:
             examples.append(example)
     if bad:
@@ -282,6 +291,10 @@ class _Fit:
 
     def __call__(self, example: Example, row: Any) -> _Fitted:
         sequences = _sequences(row)
+        for sequence in sequences:
+            # 4 bytes a number, where a list has 8 for a pointer and up to 28 for its number
+            sequence.input_ids = array("i", sequence.input_ids)
+            sequence.weights = array("f", sequence.weights)
         # a prompt is answered, not learned from: it has no trained token, and cutting its
         # end would cut off the question
         learned = not isinstance(example, Prompt)
@@ -289,7 +302,7 @@ class _Fit:
         result = _Fitted(row)
         if learned and not any(before):
             return _Fitted(dropped=UNTRAINED)
-        longest = max(map(len, sequences))
+        longest = max(map(len, sequences), default=0)
         if longest > self.max_length:
             if self.over_length == "error":
                 raise InputError(
@@ -312,11 +325,7 @@ class _Fit:
                 result.row, result.dropped = None, CUT
                 return result
             before = after
-        for sequence in sequences:
-            # 4 bytes a number instead of 8 for a pointer and 28 for what it points to
-            sequence.input_ids = array("i", sequence.input_ids)
-            sequence.weights = array("f", sequence.weights)
-            result.tokens += len(sequence)
+        result.tokens = sum(map(len, sequences))
         result.trained = sum(before)
         return result
 
@@ -329,13 +338,12 @@ def _sequences(row: Any) -> list[Encoded]:
 
 
 def _length(row: Any) -> int:
-    return max(map(len, _sequences(row)))
+    return max(map(len, _sequences(row)), default=0)
 
 
 def _trained(weights: Sequence[float]) -> int:
     """Tokens with a loss; the first token follows nothing, so it has none."""
-    count = len(weights) - weights.count(0.0)
-    return count - 1 if count and weights[0] else count
+    return int(np.count_nonzero(np.asarray(weights)[1:]))
 
 
 def _cut(sequence: Encoded, length: int) -> None:

@@ -154,7 +154,9 @@ def _all_objects(values: list[Any]) -> bool:
     return bool(values) and all(isinstance(v, dict) for v in values)
 
 
-def _json_values(text: str, position: int, file: Path, *, listed: bool) -> Iterator[tuple[int, Any]]:
+def _json_values(
+    text: str, position: int, file: Path, *, listed: bool
+) -> Iterator[tuple[int, Any]]:
     """Decode value by value, so that the whole list never stands in memory as objects."""
     decode = json.JSONDecoder().raw_decode
     escapes = "\\ud" in text or "\\uD" in text

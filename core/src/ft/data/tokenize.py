@@ -119,6 +119,7 @@ def _require_offsets(tokenizer: Any) -> None:
 # -- media -------------------------------------------------------------------------------------
 
 _ARGUMENTS = {"image": "images", "video": "videos", "audio": "audio"}
+_PROCESSORS = {"image": "image_processor", "video": "video_processor", "audio": "feature_extractor"}
 _NOT_FOR_THE_MODEL = {
     "input_ids",
     "attention_mask",
@@ -177,15 +178,15 @@ def _shift(
 
 def _check_placeholders(processor: Any, row: Rendered) -> None:
     for kind in _ARGUMENTS:
-        placeholder = getattr(processor, f"{kind}_token", None)
         count = sum(part.type == kind for part in row.media)
+        if count and not hasattr(processor, _PROCESSORS[kind]):
+            raise InputError(
+                f"the row has a part of type {kind}, and the model's processor does not take that",
+                where=_where(row.origin),
+                hint="choose a model for this kind of data, and install what its processor needs",
+            )
+        placeholder = getattr(processor, f"{kind}_token", None)
         if placeholder is None:
-            if count and processor is not None and not hasattr(processor, "image_processor"):
-                raise InputError(
-                    f"the row has a part of type {kind}, and the model reads text only",
-                    where=_where(row.origin),
-                    hint="choose a model for this kind of data",
-                )
             continue
         places = row.text.count(placeholder)
         if places != count:

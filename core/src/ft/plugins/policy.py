@@ -163,9 +163,8 @@ class _Source:
 
     def place(self, key: str, item: str | None = None) -> str:
         """``ft.toml:4``: the line of a key, or of an item in its value."""
-        start = re.compile(
-            rf"""\s*(\[?plugins\]?\.)?["']?{re.escape(key)}["']?\s*[=.]|\s*\[.*\b{re.escape(key)}\s*\]"""
-        )
+        word = re.escape(key)
+        start = re.compile(rf"""\s*(plugins\.)?["']?{word}["']?\s*[=.]|\s*\[.*\b{word}\s*\]""")
         number = next((n for n, line in enumerate(self.lines) if start.match(line)), 0)
         if item is not None:
             quoted = (f'"{item}"', f"'{item}'")
@@ -197,7 +196,7 @@ class _Source:
 
 def _check_value(source: _Source, key: str, value: Any) -> None:
     expected, form = _TYPES[key]
-    items = value.values() if isinstance(value, dict) else value
+    items: Any = value.values() if isinstance(value, dict) else value
     if (
         not isinstance(value, expected)
         or (key == "mode" and value not in ("open", "curated"))

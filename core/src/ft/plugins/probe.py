@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 HEAVY = ("torch", "transformers")
 COMMAND = """
@@ -23,7 +24,7 @@ probe(request["record"], sys.argv[2])
 """
 
 
-def probe(fields: dict[str, str], report: str) -> None:
+def probe(fields: dict[str, Any], report: str) -> None:
     """Import the plugin of a record, and end the process whatever the plugin left running."""
     import pydantic
 

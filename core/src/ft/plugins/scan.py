@@ -130,7 +130,7 @@ def _read(distribution: str, folder: str, place: _Place) -> tuple[list[Record], 
     reason = ""
     if headers and not damage:
         state, reason = _requirements(headers, place)
-    records = {}
+    records: dict[tuple[str, str], Record] = {}
     for kind, name, value in plugins:
         own_state, own_reason = state, reason
         if damage:

@@ -1,1 +1,1 @@
-""
+"""Recipes: reading, resolving, judging, explaining and writing them."""

@@ -110,9 +110,7 @@ def _replace(plugin: Plugin, other: Plugin) -> Edit:
     return Edit(f"{key}: {other.name} instead of {plugin.name}", override, plugin, other)
 
 
-def _additions(
-    plugins: Sequence[Plugin], amiss: Sequence[Misfit], index: Index
-) -> Iterator[Edit]:
+def _additions(plugins: Sequence[Plugin], amiss: Sequence[Misfit], index: Index) -> Iterator[Edit]:
     """A part of a kind that the recipe is free to name, which brings what is needed."""
     present = {plugin.kind for plugin in plugins}
     wanted = {misfit.capability for misfit in amiss if misfit.lacking}

@@ -49,7 +49,9 @@ def matrix(index: Index, rows: str, columns: str) -> Matrix:
             bound[record.kind].append(plugin)
         except (FtError, pydantic.ValidationError) as error:
             if record.kind in (rows, columns):
-                reason = error.message if isinstance(error, FtError) else "it has no default options"
+                reason = (
+                    error.message if isinstance(error, FtError) else "it has no default options"
+                )
                 left_out.append(f"{record.id}: {reason}")
     bringers: dict[str, set[str]] = {}
     for plugin in (plugin for plugins in bound.values() for plugin in plugins):

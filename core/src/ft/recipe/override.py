@@ -29,8 +29,8 @@ def apply_override(root: Node, override: str) -> None:
             hint=did_you_mean(keys[0], TOP_KEYS),
         )
     node = root
-    for depth, key in enumerate(keys[:-1]):
-        node = _child(node, keys, depth, override, create=not keys[depth + 1].isdecimal())
+    for depth, following in enumerate(keys[1:]):
+        node = _child(node, keys, depth, override, create=not following.isdecimal())
     value = parse_yaml(text, None, COMMAND_LINE)
     if isinstance(node.value, list):
         _child(node, keys, len(keys) - 1, override, create=False)

@@ -17,10 +17,22 @@ from ft.plugins.index import Index, Record
 from ft.plugins.load import load
 from ft.recipe.document import Node
 from ft.recipe.infer import installed
-from ft.recipe.keys import MODEL, PART_KINDS, DataKeys, Key, ModelKeys, PartKeys, dotted, option_fields
+from ft.recipe.keys import (
+    MODEL,
+    PART_KINDS,
+    DataKeys,
+    Key,
+    ModelKeys,
+    PartKeys,
+    dotted,
+    option_fields,
+)
 from ft.recipe.read import Recipe
 
-CORE_KEYS = {"model": frozenset(ModelKeys.model_fields), "dataset": frozenset(DataKeys.model_fields)}
+CORE_KEYS = {
+    "model": frozenset(ModelKeys.model_fields),
+    "dataset": frozenset(DataKeys.model_fields),
+}
 
 
 @dataclass(slots=True)

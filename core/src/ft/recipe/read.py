@@ -143,9 +143,7 @@ def _check(recipe: Recipe) -> None:
     problems.raise_any()
 
 
-def _check_entry(
-    problems: Problems, key: Key, node: Node, model: type[pydantic.BaseModel]
-) -> None:
+def _check_entry(problems: Problems, key: Key, node: Node, model: type[pydantic.BaseModel]) -> None:
     first = next(iter(model.model_fields))
     if not isinstance(node.value, dict):
         problems.add(
@@ -159,9 +157,7 @@ def _check_entry(
     _validate(problems, key, Node(written, node.place), model)
 
 
-def _validate(
-    problems: Problems, key: Key, node: Node, model: type[pydantic.BaseModel]
-) -> None:
+def _validate(problems: Problems, key: Key, node: Node, model: type[pydantic.BaseModel]) -> None:
     try:
         model.model_validate(node.plain())
     except pydantic.ValidationError as error:

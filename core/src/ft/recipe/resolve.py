@@ -214,9 +214,7 @@ class _Resolver:
             return None
         record_id = next(part.record.id for part in parts if part.key == (MODEL,))
         if name not in installed(self.index, "template"):
-            self._infer(
-                ("template",), None, f"{record_id}, whose template {name} is not installed"
-            )
+            self._infer(("template",), None, f"{record_id}, whose template {name} is not installed")
             return None
         node = Node(name, f"inferred from {record_id}")
         self.progress.say(f"template.name: {name} (inferred from {record_id})")

@@ -93,6 +93,7 @@ class _Builder:
     def entry(self, kind: str, own: type[pydantic.BaseModel], chooser: str) -> Schema:
         """A source, or keys of core with the options of the plugin that ``chooser`` names."""
         core = _object(own)
+        about = own.model_fields[chooser].description
         plugins = self._options(kind)
         # plugins with the same options share an alternative: most model families do
         groups: list[tuple[Schema, list[str]]] = []
@@ -103,7 +104,7 @@ class _Builder:
             else:
                 same.append(name)
         alternatives = [
-            _extend(core, schema, {chooser: {**core["properties"][chooser], **_choice(names)}})
+            _extend(core, schema, {chooser: {"enum": names, "description": about}})
             for schema, names in groups
         ]
         for alternative in alternatives:
@@ -159,10 +160,6 @@ def _untitled(schema: Any, *, names: bool = False) -> Any:
     return schema
 
 
-def _choice(names: list[str]) -> Schema:
-    return {"enum": names, "anyOf": [{"type": "string"}], "default": names[0]}
-
-
 def _extend(core: Schema, options: Schema, more: Schema) -> Schema:
     out = copy.deepcopy(core)
     out["properties"] = {**out["properties"], **more, **options["properties"]}
@@ -173,12 +170,10 @@ def _extend(core: Schema, options: Schema, more: Schema) -> Schema:
 
 def _union(schemas: Iterable[Schema]) -> Schema:
     """All options of several plugins; what two define differently allows either."""
-    out: Schema = {}
+    found: dict[str, list[Schema]] = {}
     for schema in schemas:
         for name, option in schema["properties"].items():
-            former = out.setdefault(name, option)
-            if former != option:
-                known = former["anyOf"] if former.get("x-ft-either") else [former]
-                if option not in known:
-                    out[name] = {"anyOf": [*known, option], "x-ft-either": True}
-    return out
+            known = found.setdefault(name, [])
+            if option not in known:
+                known.append(option)
+    return {n: known[0] if len(known) == 1 else {"anyOf": known} for n, known in found.items()}

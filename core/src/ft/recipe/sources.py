@@ -59,14 +59,14 @@ class Sources:
         selection = Selection([plugin])
         run = Run(selection, folder=self._folder, source=written, progress=self._progress)
         try:
-            path = selection.call(
-                plugin, "ft_resolve_source", run=run, source=rest, what=what
-            )
+            path = selection.call(plugin, "ft_resolve_source", run=run, source=rest, what=what)
         except InputError as error:
             error.where = error.where or place
             raise
         if path is None:
-            raise PluginError(f"source:{plugin.name}", f"ft_resolve_source found no path for {rest}")
+            raise PluginError(
+                f"source:{plugin.name}", f"ft_resolve_source found no path for {rest}"
+            )
         return Located(rest if scheme == FILE_SCHEME else written, Path(path))
 
     def _split(self, written: str, place: str) -> tuple[str, str]:
@@ -96,9 +96,10 @@ class Sources:
             names = " and ".join(record.name for record in records)
             raise InputError(f"the sources {names} both claim {scheme}:", where=place)
         raise InputError(
-            f"no installed source plugin reads {written} (scheme {scheme})",
+            f"no installed source plugin claims {scheme}:, which {written} needs",
             where=place,
-            hint=f"install one that claims {scheme}, or name a local folder or file",
+            hint="install one that does (ft plugins list --kind source), or name a file or "
+            "folder that exists",
         )
 
 

@@ -59,7 +59,7 @@ class Alpaca(Dataset):
         messages.append(Message("assistant", as_text(row.get(options.response), options.response)))
         add_system(messages, row.get(options.system), options.system)
         place_media(messages, row, options)
-        used = {value for _, value in options}
+        used = {*vars(options).values()}
         return Conversation(
             messages=messages, extra={k: v for k, v in row.items() if k not in used}
         )

@@ -56,7 +56,7 @@ class Messages(Dataset):
             require_answer(messages, options.messages)
         add_system(messages, row.get(options.system), options.system)
         place_media(messages, row, options)
-        used = {value for _, value in options}
+        used = {*vars(options).values()}
         return Conversation(
             messages=messages,
             tools=read_tools(row.get(options.tools), options.tools),

@@ -4,15 +4,34 @@ Positions have three axes (time, height, width), which the model works out for e
 rows would need them for each document, so packing is not accepted.
 """
 
-from pathlib import Path
+from __future__ import annotations
 
-from ft.api import TINY, Checkpoint, ModelFamily, Template
+from pathlib import Path
+from typing import Any
+
+from ft.api import TINY, Checkpoint, ModelFamily, Run, Template, hookimpl
 
 template = Template(
     (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8"), stop=("<|im_end|>",)
 )
 
-family = ModelFamily(
+
+class Qwen25VL(ModelFamily):
+    """Loads the processor without its video part where that cannot be imported."""
+
+    @hookimpl
+    def ft_load_processor(self, run: Run, folder: Path) -> Any | None:
+        from transformers.utils import is_torchvision_available
+
+        if is_torchvision_available():
+            return None
+        from ft_model_qwen2_5_vl.images_only import load
+
+        run.progress.warn("torchvision is not installed: images are read, videos are not")
+        return load(folder, self.processor_options)
+
+
+family = Qwen25VL(
     title="Qwen2.5-VL",
     vendor="Alibaba",
     model_types=("qwen2_5_vl",),
@@ -33,6 +52,8 @@ family = ModelFamily(
         "qwen2_5_vl": {
             "text_config": {
                 **TINY,
+                "bos_token_id": 0,
+                "eos_token_id": 0,
                 "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]},
             },
             "vision_config": {

@@ -1,0 +1,41 @@
+# `make demo` and `make test` start from a bare checkout and a bare Python (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEED ?= 1
+
+export HF_HUB_OFFLINE := 1
+# uv reads its own variable; where pip is given a folder of wheels, uv must see it too
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+
+.PHONY: demo test lint install wheels bench clean
+
+demo: install
+	$(BIN)/python templates/demo/demo.py --seed $(SEED)
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+# Every distribution of the workspace is built and installed as a wheel, as users get them.
+install: $(BIN)/uv wheels
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
+		--requirement tests/requirements.txt $(VENV)/wheels/*.whl
+
+wheels: $(BIN)/uv
+	rm -rf $(VENV)/wheels
+	$(BIN)/uv build --quiet --all-packages --wheel --out-dir $(VENV)/wheels
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+
+bench: install
+	for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script; done
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,110 @@
+"""Micro batches: encoded rows as tensors, padded or packed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ft.api.examples import Encoded
+from ft.api.run import Run
+from ft.api.trainer import Batch
+from ft.errors import RunError
+
+IGNORED = -100
+"""The label of a token without a loss, as torch's cross-entropy has it."""
+
+
+def collate(run: Run, rows: Sequence[Any]) -> Batch:
+    """Make one micro batch of ``rows``, which are all of one form.
+
+    * :class:`Encoded`: padded on the right to the longest, with an ``attention_mask``.
+    * a list of :class:`Encoded`, a pack: its documents one after another. ``position_ids``
+      start again at 0 with each, and with the padding behind them; from that transformers
+      keeps documents apart, provided that there is no attention mask.
+    * a mapping: one such batch under each name; numbers (a margin) become a float32 tensor.
+
+    All have ``input_ids`` and ``labels`` (int64; -100 where the weight is 0) and ``weights``
+    (float32), of shape (rows, length), the columns of ``per_token`` in the same shape, and
+    ``media`` concatenated along dimension 0. The first token of a document has weight 0:
+    nothing stands before it from which it could be predicted.
+    """
+    first = rows[0]
+    if isinstance(first, Mapping):
+        return {name: _column(run, [row[name] for row in rows]) for name in first}
+    if isinstance(first, Encoded):
+        return _tensors(run, [[row] for row in rows], packed=False)
+    if _flash(run):
+        # these kernels tell documents apart in a batch of one row only; they need no padding
+        rows = [[document for pack in rows for document in pack]]
+    return _tensors(run, rows, packed=True)
+
+
+def _column(run: Run, values: list[Any]) -> Any:
+    if isinstance(values[0], (bool, int, float)):
+        import torch
+
+        return torch.tensor(values, dtype=torch.float32)
+    return collate(run, values)
+
+
+def _flash(run: Run) -> bool:
+    return "flash" in (getattr(run.config, "_attn_implementation", None) or "")
+
+
+def _tensors(run: Run, packs: Sequence[Sequence[Encoded]], *, packed: bool) -> Batch:
+    import torch
+
+    shape = (len(packs), max(sum(map(len, pack)) for pack in packs))
+    documents = [document for pack in packs for document in pack]
+    ids = np.full(shape, _padding(run), dtype=np.int64)
+    weights = np.zeros(shape, dtype=np.float32)
+    positions = np.zeros(shape, dtype=np.int64)
+    mask = np.zeros(shape, dtype=np.int64)
+    columns = {name: np.zeros(shape, np.int64) for d in documents for name in d.per_token}
+    for row, pack in enumerate(packs):
+        end = 0
+        for document in pack:
+            start, end = end, end + len(document)
+            ids[row, start:end] = document.input_ids
+            weights[row, start:end] = document.weights
+            weights[row, start] = 0
+            positions[row, start:end] = np.arange(end - start)
+            for name, values in document.per_token.items():
+                columns[name][row, start:end] = values
+        mask[row, :end] = 1
+        positions[row, end:] = np.arange(shape[1] - end)
+    arrays = {
+        "input_ids": ids,
+        "labels": np.where(weights > 0, ids, IGNORED),
+        "weights": weights,
+        **columns,
+        **({"position_ids": positions} if packed else {"attention_mask": mask}),
+    }
+    return {name: torch.from_numpy(value) for name, value in arrays.items()} | _media(documents)
+
+
+def _media(documents: Sequence[Encoded]) -> dict[str, Any]:
+    import torch
+
+    media: dict[str, list[Any]] = {}
+    for document in documents:
+        for name, value in document.media.items():
+            media.setdefault(name, []).append(torch.as_tensor(value))
+    for name, tensors in media.items():
+        if len({tensor.shape[1:] for tensor in tensors}) > 1:
+            raise RunError(
+                f"{name} of rows in one batch have the shapes "
+                + ", ".join(str(tuple(tensor.shape)) for tensor in tensors),
+                hint="set trainer.micro_batch_size: 1, or have the processor use one size",
+            )
+    return {name: torch.cat(tensors) for name, tensors in media.items()}
+
+
+def _padding(run: Run) -> int:
+    for name in ("pad_token_id", "eos_token_id"):
+        token = getattr(run.tokenizer, name, None)
+        if token is not None:
+            return token
+    return 0

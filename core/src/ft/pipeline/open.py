@@ -1,0 +1,80 @@
+"""Open a finished run, or a bare model, to talk to it, export it or look inside."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from ft.api import InputError, Plugin, Progress, Run
+from ft.pipeline.defaults import DEFAULTS
+from ft.pipeline.folder import RESOLVED, RESULT
+from ft.pipeline.load import load_config, load_processor
+from ft.pipeline.run import start, start_process
+from ft.plugins.index import Index
+from ft.plugins.load import load
+from ft.plugins.selection import Selection
+from ft.recipe.document import Node
+from ft.recipe.keys import MODEL
+from ft.recipe.read import Recipe, read_recipe
+from ft.recipe.resolve import resolve
+
+MODEL_KEYS = frozenset({"model", "template", "adapter", "quantizer", "kernels", "seed", "device"})
+"""The keys of a recipe that decide what a trained model is."""
+
+
+def choose_plugin(
+    index: Index, kind: str, name: str | None, options: Sequence[str] = ()
+) -> Plugin:
+    """The plugin of ``kind`` that is called ``name``, or the only one installed.
+
+    ``options`` are ``option=value`` as on the command line.
+    """
+    if name is None:
+        names = sorted(r.name for r in index.records if r.kind == kind and r.state == "ok")
+        if len(names) != 1:
+            raise InputError(
+                f"no {kind} is installed" if not names else f"several {kind} plugins are installed",
+                hint=f"choose one of: {', '.join(names)}" if names else f"install one: ft-{kind}-…",
+            )
+        name = names[0]
+    record = index.find(kind, name)
+    return bind_options(load(record), record, options)
+
+
+def open_run(
+    where: str,
+    index: Index,
+    progress: Progress,
+    plugins: Sequence[Plugin] = (),
+    *,
+    leave_out: Collection[str] = (),
+    device: str | None = None,
+) -> Run:
+    """A run folder, or a model as a recipe would name it, with configuration and processor.
+
+    ``plugins`` are selected beside those of the recipe; ``leave_out`` are keys of the recipe
+    that are ignored, such as a quantizer when a full-precision base is wanted.
+    """
+    folder = Path(where)
+    finished = (folder / RESOLVED).is_file()
+    if finished:
+        if not (folder / RESULT).is_dir():
+            raise InputError(
+                "this run has no result yet", where=where, hint=f"finish it with: ft resume {where}"
+            )
+        recipe = read_recipe(folder / RESOLVED)
+        root = {k: v for k, v in recipe.root.value.items() if k in MODEL_KEYS - set(leave_out)}
+        recipe = Recipe(recipe.path, recipe.text, Node(root, recipe.root.place))
+    else:
+        place = "the command line"
+        recipe = Recipe(
+            Path(place), "", Node.of({MODEL: {"source": where}}, place)
+        )
+    resolved = resolve(recipe, index, progress=progress, required=(MODEL,))
+    run = start(resolved, progress)
+    run.selection = Selection([*resolved.selection.all(), *plugins], DEFAULTS)
+    run.folder = folder
+    start_process(run, device or resolved.device)
+    load_config(run)
+    load_processor(run)
+    return run
