@@ -13,8 +13,9 @@ from itertools import product
 from typing import Any
 
 import pytest
+
 from ft.api import Conversation, Message, Part, ToolCall
-from ft.data.render import _run_template, _template_messages, unmarked
+from ft.data.render import _run_template, unmarked
 from ft.errors import InputError
 
 VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}

@@ -5,9 +5,9 @@ import random
 import time
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-import pytest
 
 from ft.data.mix import weighted
 from ft.data.pack import pack

@@ -85,7 +85,7 @@ def test_lines_count_as_rows_where_blank_lines_have_none(tmp_path):
         ("a.jsonl", '{"a": "\\ud83d"}\n', "a.jsonl row 1", "half of a character"),
         ("a.json", '[{"a": 1}, 7]', "a.json row 2", "a number"),
         ("a.json", '[{"a": 1},\n {"a": "tex', "a.json row 2", "cut off"),
-        ("a.json", '[{"a": 1},\n {"a": 2}', "a.json row 3", "cut off"),
+        ("a.json", '[{"a": 1},\n {"a": 2}', "a.json row 2", "cut off"),
         ("a.json", '[{"a": 1},\n', "a.json row 2", "cut off"),
         ("a.json", '[{"a": 1},\n {"b" 2}]', "a.json row 2", "line 2, column 7"),
         ("a.json", '[{"a": 1},]', "a.json row 2", "comma"),
@@ -156,14 +156,24 @@ def test_split_of_an_object_of_lists(tmp_path):
         (["my_train.csv", "my_test.csv"], {"split": "test"}, ["my_test.csv"]),
         (["data/train/x.json", "data/test/x.json"], {}, ["data/train/x.json"]),
         (
-            ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"]
-            + ["data/train_gen-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"],
+            [
+                "data/train-00000-of-00002.parquet",
+                "data/train-00001-of-00002.parquet",
+                "data/train_gen-00000-of-00001.parquet",
+                "data/test-00000-of-00001.parquet",
+            ],
             {},
             ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"],
         ),
         (
-            ["train/data-00000-of-00001.arrow", "train/state.json", "dataset_dict.json"]
-            + ["train/dataset_info.json", "test/data-00000-of-00001.arrow", ".cache/x.json"],
+            [
+                "train/data-00000-of-00001.arrow",
+                "train/state.json",
+                "train/dataset_info.json",
+                "test/data-00000-of-00001.arrow",
+                "dataset_dict.json",
+                ".cache/x.json",
+            ],
             {},
             ["train/data-00000-of-00001.arrow"],
         ),

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 import pytest
+
 from ft.api import (
     Adapter,
     Capabilities,
@@ -222,6 +223,7 @@ class World:
         matches = [
             MatchEntry(group, key, by_id[id].distribution, by_id[id].value)
             for group, key, id in self.matches
+            if id in by_id
         ]
         return Index(records, matches)
 

@@ -57,7 +57,9 @@ VOCABULARY: dict[str, Capability] = {
         ),
         Capability("streaming", "data that is read while it is trained on", ("trainer",)),
         # how a step is taken
-        Capability("gradient-checkpointing", "activations recomputed backward", ("kernel",)),
+        Capability(
+            "gradient-checkpointing", "activations recomputed backward", ("kernel", "trainer")
+        ),
         Capability("gradient-accumulation", "several backward passes in a step", ("optimizer",)),
         Capability("gradient-clipping", "a bound on the gradient norm", ("optimizer",)),
         Capability("attention-kernel", "an attention kernel of its own", exclusive=True),

@@ -59,17 +59,28 @@ def ft_start_process(run: Run) -> None:
     """Set up this process: join the group, choose the device (backend; all).
 
     Fires in every process after :func:`ft_launch`. Sets ``run.process`` and ``run.device``.
+    Random numbers are seeded alike in all processes afterwards, and apart from the first
+    step on.
     """
 
 
 @hookspec(firstresult=True)
-def ft_sum(run: Run, value: float) -> float | None:
-    """Add ``value`` over all processes (backend; first result; core returns ``value``)."""
+def ft_sum(run: Run, value: float | Tensor) -> float | Tensor | None:
+    """Add ``value`` over all processes (backend; first result; core returns ``value``).
+
+    A number gives a number; a tensor, on any device, one of its shape, type and device. It
+    is also the place where processes wait for one another, so every process calls it.
+    """
 
 
 @hookspec
 def ft_end_process(run: Run) -> None:
-    """Leave the group again (backend; all). Fires however the run ended."""
+    """Leave the group again; put back what was changed outside of the run (all).
+
+    Fires however the run ended, after :func:`ft_run_finished` or :func:`ft_run_failed`. A
+    kernel that registered a function with a library takes it back here. A failure is
+    reported and hides neither the run's end nor anybody else's.
+    """
 
 
 # -------------------------------------------------------------------------------------------
@@ -105,7 +116,9 @@ def ft_load_processor(run: Run, folder: Path) -> Any | None:
 def ft_patch_config(run: Run, config: PretrainedConfig) -> None:
     """Change the configuration in place before the model is built (all).
 
-    Kernels choose the attention implementation here, families scale positions.
+    Kernels choose the attention implementation here, which beats the option
+    ``model.attention``; families scale positions. Fires again for a result that is loaded as
+    a whole model.
     """
 
 
@@ -149,6 +162,8 @@ def ft_adapt_model(run: Run, model: nn.Module) -> nn.Module | None:
 
     Returns the model to train: the same object with some parameters frozen, or a wrapper
     around it. Exactly the parameters with ``requires_grad`` are trained and checkpointed.
+    Fires again when a run resumes, before the checkpoint's tensors are put back: what it
+    does to frozen weights must come out the same.
     """
 
 
@@ -156,8 +171,9 @@ def ft_adapt_model(run: Run, model: nn.Module) -> nn.Module | None:
 def ft_add_modules(run: Run, model: nn.Module) -> Mapping[str, nn.Module] | None:
     """Modules that train beside the model, such as a value head (trainer; all, merged).
 
-    They are put into ``run.modules``, moved to the device, optimized, checkpointed and saved
-    under their names.
+    They are put into ``run.modules``, moved to the device, optimized, checkpointed (buffers
+    included) and saved under their names. Core averages their gradients over processes.
+    This is also where a trainer calls ``run.add_adapter`` for its further roles.
     """
 
 
@@ -165,7 +181,9 @@ def ft_add_modules(run: Run, model: nn.Module) -> Mapping[str, nn.Module] | None
 def ft_wrap_model(run: Run, model: nn.Module) -> nn.Module | None:
     """Wrap the adapted model for several processes (backend; first result).
 
-    ``run.model`` stays the inner model; forwards of the training loop go to the wrapper.
+    ``run.model`` stays the inner model; forwards of the training loop go to the wrapper. It
+    averages gradients over processes, which the loop allows for. A ``no_sync`` context of
+    the wrapper is used for all but the last micro batch of a step.
     """
 
 
@@ -184,7 +202,8 @@ def ft_use_adapter(
 ) -> AbstractContextManager[None] | None:
     """Run with the named adapter, or with the bare base for ``None`` (adapter; first result).
 
-    Returns a context manager; at its exit the former adapter is active again.
+    Returns a context manager; at its exit the former adapter is active again. What trains
+    and what is frozen stays as it was, inside and afterwards.
     """
 
 
@@ -233,7 +252,10 @@ def ft_encode(run: Run, examples: Sequence[Example]) -> list[Any] | None:
     """Encode canonical examples into what the trainer learns from (trainer; first result).
 
     One result for each example and in their order: an :class:`Encoded`, or a mapping from
-    names to them (``{"chosen": …, "rejected": …}``). Runs once, ahead of training.
+    names to them (``{"chosen": …, "rejected": …}``). Other values of a mapping are carried
+    along: core collates numbers, such as a margin; anything else, such as the example that an
+    online trainer scores its answers with, needs an :func:`ft_collate` of the trainer's own.
+    Runs once, ahead of training.
     """
 
 
@@ -262,7 +284,11 @@ def ft_build_optimizer(run: Run, model: nn.Module) -> Optimizer | None:
 
 @hookspec(firstresult=True)
 def ft_build_scheduler(run: Run, optimizer: Optimizer, steps: int) -> LRScheduler | None:
-    """The learning-rate schedule over ``steps`` optimizer steps (optimizer; first result)."""
+    """The learning-rate schedule over ``steps`` steps of the data (optimizer; first result).
+
+    It moves once for each step of the data, also where :func:`ft_make_batches` makes several
+    optimizer steps of one.
+    """
 
 
 @hookspec(firstresult=True)
@@ -281,7 +307,11 @@ def ft_make_batches(
     """Turn the micro batches of one step into those of one or more steps (trainer; first result).
 
     Fires at the start of each step of the data. Online trainers generate answers here, score
-    them, and yield the micro batches of each optimizer step that they want to take.
+    them, and yield the micro batches of each optimizer step that they want to take; the
+    next is asked for when the one before is taken. ``run.report`` adds metrics.
+
+    Fires for each micro batch of an evaluation as well, with ``model.training`` false; the
+    loss and what is reported are measures of the set then.
     """
 
 
@@ -297,7 +327,11 @@ def ft_count_units(run: Run, batch: Batch) -> float | None:
 
 @hookspec
 def ft_forward_arguments(run: Run, batch: Batch) -> Mapping[str, Any] | None:
-    """Further arguments of every forward pass (all, merged; two different values clash)."""
+    """Further arguments of every forward pass (all, merged; two different values clash).
+
+    ``batch`` is what goes into this pass, with ``labels`` and ``weights``. Generation passes
+    no such arguments, so that a kernel must do without them there.
+    """
 
 
 @hookspec(firstresult=True)
@@ -343,7 +377,8 @@ def ft_evaluate(run: Run, model: nn.Module) -> Mapping[str, float] | None:
 def ft_checkpoint_state(run: Run, model: nn.Module) -> Mapping[str, Tensor] | None:
     """The tensors that a checkpoint holds of the model (adapter; first result).
 
-    Core's default: every parameter that was trainable after :func:`ft_adapt_model`.
+    Core's default: every parameter that was trainable after :func:`ft_adapt_model`, those of
+    ``run.modules`` and their buffers.
     """
 
 
@@ -352,8 +387,24 @@ def ft_restore_state(run: Run, model: nn.Module, tensors: Mapping[str, Tensor]) 
     """Put a checkpoint's tensors back, in place (adapter; first result)."""
 
 
+@hookspec
+def ft_plugin_state(run: Run) -> Mapping[str, Any] | None:
+    """What this plugin must know to go on exactly where it was (all, each for itself).
+
+    Plain values, lists, dicts and tensors: an adaptive coefficient, a replay buffer, the best
+    value so far. Fires in every process for each checkpoint. An optimizer needs none: its
+    ``state_dict`` is kept as it is.
+    """
+
+
+@hookspec
+def ft_restore_plugin_state(run: Run, state: Mapping[str, Any]) -> None:
+    """Take back what :func:`ft_plugin_state` gave (addressed)."""
+
+
 # -------------------------------------------------------------------------------------------
-# Life cycle: observers. One that fails is reported by name and left out from then on
+# Life cycle. They fire in every process, those of trackers in the main one only. A tracker
+# that fails is reported by name and left out from then on; any other ends the run
 # -------------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,9 @@ class Plugin:
     optional: ClassVar[bool] = False
     """Whether a run goes on without this plugin when one of its life-cycle hooks fails."""
 
+    main_only: ClassVar[bool] = False
+    """Whether its life-cycle hooks fire in the main process alone, of several."""
+
     name: str = ""
     distribution: str = ""
     options: Any

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ft.api.engine import Answer, Sampling
 from ft.api.examples import Conversation, Encoded, Example, Message, Rendered
 from ft.api.model import ModelFamily
-from ft.errors import InputError
+from ft.errors import InputError, PluginError
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ft.api.plugin import Plugin
     from ft.api.trainer import Batch, TokenLosses
     from ft.plugins.selection import Selection
+
+Summed = TypeVar("Summed", bound="float | torch.Tensor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,9 @@ class State:
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     stop: bool = False
-    """A plugin sets it to end training after the current step."""
+    """A plugin sets it to end training after the current step; the result is saved as ever."""
+    interrupted: bool = False
+    """Ctrl-C sets it: a checkpoint is saved after the current step, and the run fails."""
 
 
 class Run:
@@ -107,6 +112,7 @@ class Run:
         self.model: nn.Module
         self.modules: dict[str, nn.Module] = {}
         self.trained_names: frozenset[str] = frozenset()
+        self.reported: dict[str, tuple[float, float]] = {}
         self.optimizer: Any = None
         self.scheduler: Any = None
         self.state = State()
@@ -160,12 +166,15 @@ class Run:
     def forward(self, model: nn.Module, batch: Mapping[str, Any], **more: Any) -> Any:
         """Run the model on a batch, with what kernels add to every forward.
 
-        Loss columns (``labels``, ``weights``) are kept from the model.
+        Loss columns (``labels``, ``weights``) are kept from the model. Arguments of core's
+        own, such as ``use_cache``, give way to those of ``more`` and of plugins.
         """
         inputs = {k: v for k, v in batch.items() if k not in ("labels", "weights")}
         for plugin, extra in self.selection.each("ft_forward_arguments", run=self, batch=batch):
             for name, value in (extra or {}).items():
-                if name in more and more[name] is not value:
+                if plugin is self.selection.defaults:
+                    more.setdefault(name, value)
+                elif name in more and more[name] is not value:
                     raise InputError(
                         f"{plugin} sets the forward argument {name}, which is set already"
                     )
@@ -176,11 +185,15 @@ class Run:
         """The cross-entropy of each trained token of a batch; token-wise losses start here."""
         return self.hook.ft_token_losses(run=self, model=model, batch=batch)
 
-    def load_base(self) -> nn.Module:
-        """Load the base model afresh, patched, neither adapted nor in training mode."""
+    def load_base(self, folder: Path | None = None) -> nn.Module:
+        """Load the base model afresh, patched, neither adapted nor in training mode.
+
+        With ``folder`` the whole model that lies there, with its own configuration: a method
+        that changes the architecture, or a second role, loads its result so.
+        """
         from ft.pipeline.load import load_base
 
-        return load_base(self)
+        return load_base(self, folder)
 
     def load_result(self) -> nn.Module:
         """Load what this run trained, from its folder, onto a freshly loaded base."""
@@ -261,19 +274,39 @@ class Run:
     ) -> dict[str, list[float]]:
         """The scores of each selected reward, by its name."""
         extras = [example.extra for example in examples]
-        return {
-            reward.name: list(
-                self.selection.call(
-                    reward, "ft_score", run=self, conversations=conversations, extras=extras
-                )
+        scores: dict[str, list[float]] = {}
+        for reward in self.parts("reward"):
+            found = self.selection.call(
+                reward, "ft_score", run=self, conversations=conversations, extras=extras
             )
-            for reward in self.parts("reward")
-        }
+            scores[reward.name] = [float(score) for score in found or ()]
+            if len(scores[reward.name]) != len(conversations):
+                raise PluginError(
+                    f"reward:{reward.name}",
+                    f"gave {len(scores[reward.name])} scores for {len(conversations)} answers",
+                )
+            for example, score in zip(examples, scores[reward.name], strict=True):
+                if math.isnan(score):
+                    raise PluginError(
+                        f"reward:{reward.name}", "the score is nan", where=str(example.origin or "")
+                    )
+        return scores
+
+    # -- metrics -----------------------------------------------------------------------------
+
+    def report(self, name: str, value: float, weight: float = 1.0) -> None:
+        """Add a metric to the current step, or to the evaluation under way.
+
+        What is told is the mean over calls and processes, weighted by ``weight``; a metric
+        that core has under this name gives way. Every process reports the same names.
+        """
+        total, weights = self.reported.get(name, (0.0, 0.0))
+        self.reported[name] = (total + float(value) * weight, weights + weight)
 
     # -- processes ---------------------------------------------------------------------------
 
-    def sum(self, value: float) -> float:
-        """``value`` added over all processes."""
+    def sum(self, value: Summed) -> Summed:
+        """``value``, a number or a tensor, added over all processes."""
         return self.hook.ft_sum(run=self, value=value)
 
     def to_device(self, batch: Any) -> Any:

@@ -103,12 +103,17 @@ class Trainer(Plugin):
     A subclass implements :func:`ft_encode` and :func:`ft_compute_loss`, and lists in
     ``takes`` the example types that it learns from. The loop, accumulation, clipping,
     checkpoints, resuming and evaluation are core's.
+
+    One whose roles switch adapters within a loss does not accept ``gradient-checkpointing``:
+    activations would be recomputed under whichever adapter is active by then.
     """
 
     kind = "trainer"
     Options = TrainerOptions
     takes: tuple[type[Example], ...] = ()
-    accepts = frozenset({"quantized-base", "data-parallel", "virtual-tokens"})
+    accepts = frozenset(
+        {"quantized-base", "data-parallel", "virtual-tokens", "gradient-checkpointing"}
+    )
 
     def capabilities(self) -> Capabilities:
         options = self.options

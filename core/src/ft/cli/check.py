@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ import click
 
 from ft.cli.output import paragraph, print_json, table
 from ft.cli.progress import TerminalProgress
-from ft.plugins.index import Index
 from ft.plugins.policy import installed_index
 from ft.recipe.alternatives import Edit, nearest
 from ft.recipe.fit import Misfit, label, misfits
@@ -46,7 +46,7 @@ def check(context: click.Context, recipe: Path, overrides: Sequence[str], as_jso
     if as_json:
         print_json(_as_json(resolved, found, edits))
     else:
-        _print(recipe, resolved, index, found, edits)
+        _print(f"{recipe}", overrides, resolved, found, edits)
     context.exit(2 if found else 0)
 
 
@@ -70,25 +70,25 @@ def _chooses(key: str) -> bool:
 
 
 def _print(
-    recipe: Path,
+    recipe: str,
+    overrides: Sequence[str],
     resolved: Resolved,
-    index: Index,
     found: Sequence[Misfit],
     edits: Sequence[Edit] | None,
 ) -> None:
     rows = [
-        (key, "none" if setting.value is None else str(setting.value), setting.origin)
-        for key, setting in _chosen(resolved).items()
+        (key, _shown(setting.value), setting.origin) for key, setting in _chosen(resolved).items()
     ]
     for line in table(rows):
         click.echo(line)
     click.echo()
     if not found:
-        click.echo(f"{click.style('fits', fg='green', bold=True)}: ft train {recipe}")
+        command = " ".join(("ft train", recipe, *map(shlex.quote, overrides)))
+        click.echo(f"{click.style('fits', fg='green', bold=True)}: {command}")
         return
     click.echo(f"{click.style('does not fit', fg='red', bold=True)}:")
-    for misfit in found:
-        click.echo(paragraph(f"- {misfit.sentence}", indent=2))
+    for line in table([("-", misfit.sentence) for misfit in found], wrap=True):
+        click.echo(line)
     click.echo()
     if edits is None:
         click.echo("No change of one or two parts to other installed plugins makes it fit.")
@@ -97,8 +97,22 @@ def _print(
     for edit in edits:
         click.echo(paragraph(edit.text, indent=2))
     if all(edit.override for edit in edits):
-        changes = " ".join(edit.override for edit in edits)
-        click.echo(f"Try it: ft check {recipe} {changes}")
+        changed = tuple(edit.override.partition("=")[0] for edit in edits)
+        kept = [o for o in overrides if not any(_under(o.partition("=")[0], k) for k in changed)]
+        changes = map(shlex.quote, (*kept, *(edit.override for edit in edits)))
+        click.echo(f"Try it: {' '.join(('ft check', recipe, *changes))}")
+
+
+def _under(key: str, changed: str) -> bool:
+    return key == changed or key.startswith(f"{changed}.")
+
+
+def _shown(value: Any) -> str:
+    """A value in short: a path as seen from the working folder."""
+    if value is None:
+        return "none"
+    text = str(value)
+    return text.removeprefix(f"{Path.cwd()}/")
 
 
 def _as_json(

@@ -6,6 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ft.api.capability import VOCABULARY
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ft.api import Plugin
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
+_PLAIN_WORDS = {str: "text", bool: "true | false", int: "integer", float: "number", Path: "path"}
 _SIDES = ("needs", "accepts", "provides", "conflicts")
 
 
@@ -59,7 +61,12 @@ def type_text(field: FieldInfo) -> str:
         for key, sign in _BOUNDS.items()
         if getattr(rule, key, None) is not None
     ]
-    return " ".join([_type(field.annotation), " and ".join(bounds)]).strip()
+    text = _type(field.annotation)
+    if not bounds:
+        return text
+    # the bound is on the value, not on its absence
+    core, null, _ = text.partition(" | null")
+    return f"{core} {' and '.join(bounds)}{null}"
 
 
 def _type(annotation: Any) -> str:
@@ -77,9 +84,9 @@ def _type(annotation: Any) -> str:
     if origin is not None and issubclass(origin, Mapping):
         return f"{_type(arguments[0])}: {_type(arguments[1])}"
     if origin is not None:
-        inner = " | ".join(_type(a) for a in arguments if a is not Ellipsis)
+        inner = " | ".join(dict.fromkeys(_type(a) for a in arguments if a is not Ellipsis))
         return f"list of {inner}" if issubclass(origin, (list, tuple, set, frozenset)) else inner
-    return {"str": "text", "bool": "true | false"}.get(annotation.__name__, annotation.__name__)
+    return _PLAIN_WORDS.get(annotation, annotation.__name__)
 
 
 def _value(value: Any) -> str:

@@ -29,7 +29,7 @@ def explain(recipe: Path, key: str | None, overrides: Sequence[str], as_json: bo
     OVERRIDES are changes such as adapter.rank=32.
     """
     if key is not None and "=" in key:
-        key, overrides = None, (key, *overrides)
+        overrides, key = (key, *overrides), None
     with QuietProgress() as progress:
         written = read_recipe(recipe, overrides)
         resolved = resolve(written, installed_index(), progress=progress, fetch_weights=False)
@@ -43,5 +43,15 @@ def explain(recipe: Path, key: str | None, overrides: Sequence[str], as_json: bo
         if item.description:
             click.echo(paragraph(item.description, indent=2))
     else:
-        rows = [(item.key, yaml_text(item.value), item.origin) for item in found]
-        click.echo("\n".join(table(rows)))
+        here = f"{Path.cwd()}/"
+        rows = [
+            (
+                item.key,
+                yaml_text(item.value).removeprefix(here),
+                # whose default it is, the key says
+                "default" if item.origin.startswith("default of ") else item.origin,
+            )
+            for item in found
+        ]
+        for line in table(rows):
+            click.echo(line)

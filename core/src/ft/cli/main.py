@@ -97,7 +97,9 @@ def _of_plugins(ctx: click.Context) -> dict[str, Record]:
     return {
         record.name: record
         for record in _index(ctx).records
-        if record.kind == "command" and record.name not in COMMANDS and record.state != "denied"
+        if record.kind == "command"
+        and record.name not in COMMANDS
+        and record.state not in ("denied", "shadowed")
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 from collections import Counter
@@ -91,7 +92,9 @@ def info(plugin: str, as_json: bool) -> None:
     if as_json:
         print_json(details[0] if len(details) == 1 else details)
         return
-    for description in details:
+    for number, description in enumerate(details):
+        if number:
+            click.echo()
         _print_description(description)
 
 
@@ -185,9 +188,11 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     rows = {}
     for f in findings:
         time = "" if f.milliseconds is None else f"{f.milliseconds:.0f} ms"
-        note = f"imports {' and '.join(f.heavy)} at module level" if f.heavy else ""
-        rows[f.record] = [f.record.name, f.record.distribution, time, f.record.state, note]
-    _print_by_kind(rows, ["name", "distribution", "import", "state", ""])
+        row = [f.record.name, f.record.distribution, time, f.record.state]
+        if f.heavy:
+            row.append(f"imports {' and '.join(f.heavy)} at module level")
+        rows[f.record] = row
+    _print_by_kind(rows, ["name", "distribution", "import", "state"])
     states = Counter(f.record.state for f in findings)
     click.echo(", ".join(f"{count} {state}" for state, count in states.most_common()))
 
@@ -215,21 +220,21 @@ def _print_description(data: Mapping[str, Any]) -> None:
     if data["reason"]:
         click.echo(paragraph(data["reason"], indent=2))
     if data.get("about"):
-        click.echo(f"\n{textwrap.indent(data['about'], '  ')}")
+        click.echo("\n" + "\n\n".join(_prose(part) for part in data["about"].split("\n\n")))
     if data.get("paper"):
         click.echo(f"\n  paper: {data['paper']}")
-    options = [
-        [
-            option["name"],
-            option["type"],
-            "required" if option["required"] else json.dumps(option["default"], default=str),
-            option["description"],
-        ]
-        for option in data.get("options", ())
-    ]
+    options = data.get("options", ())
     if options:
-        options.insert(0, ["name", "type", "default", "description"])
-    _print_section("options", options)
+        click.secho("\noptions", bold=True)
+    rows = []
+    for option in options:
+        default = " (required)"
+        if not option["required"]:
+            default = f", default {json.dumps(option['default'], default=str)}"
+        rows.append([option["name"], option["type"] + default])
+        rows.append(["", option["description"]])
+    for line in table(rows, wrap=True):
+        click.echo(line)
     for side, words in data.get("capabilities", {}).items():
         _print_section(side, [[word, sentence] for word, sentence in words.items()])
     _print_section(
@@ -243,6 +248,14 @@ def _print_description(data: Mapping[str, Any]) -> None:
         ],
     )
     _print_section("found by", [key.split(" ", 1) for key in data["match"]])
+
+
+def _prose(text: str) -> str:
+    """A paragraph of a docstring, wrapped; a list or an example keeps its lines."""
+    plain = text.replace("``", "`")
+    if re.search(r"^( |[-*] )", plain, re.MULTILINE):
+        return textwrap.indent(plain, "  ")
+    return paragraph(plain, indent=2)
 
 
 def _print_section(title: str, rows: Sequence[Sequence[str]]) -> None:

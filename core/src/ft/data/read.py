@@ -159,7 +159,6 @@ def _json_values(
 ) -> Iterator[tuple[int, Any]]:
     """Decode value by value, so that the whole list never stands in memory as objects."""
     decode = json.JSONDecoder().raw_decode
-    escapes = "\\ud" in text or "\\uD" in text
     number = 0
     position = _after_space(text, position)
     while position < len(text):
@@ -169,12 +168,13 @@ def _json_values(
             position = _after_space(text, position + 1)
             break
         number += 1
+        start = position
         try:
-            value, position = decode(text, position)
+            value, position = decode(text, start)
         except (ValueError, RecursionError) as error:
             at = getattr(error, "pos", position)
             _fail(text, at, file, number, _json_problem(error), error)
-        if escapes:
+        if text.find("\\ud", start, position) >= 0 or text.find("\\uD", start, position) >= 0:
             _check_surrogates(value, file, number)
         yield number, value
         position = _after_space(text, position)

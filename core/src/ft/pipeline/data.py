@@ -9,7 +9,7 @@ from typing import Any
 from ft.api import Run
 from ft.data.pack import pack
 from ft.data.prepare import Prepared, encode_examples, load_examples, split_eval
-from ft.pipeline.load import load_config, load_processor
+from ft.pipeline.load import load_config, load_processor, settle_template
 from ft.recipe.resolved import Resolved
 
 
@@ -52,5 +52,6 @@ def prepared_for_show(resolved: Resolved, folder: Path) -> Run:
     run.model_folder = resolved.model_folder
     load_config(run)
     load_processor(run)
+    settle_template(run, resolved)
     prepare_data(run, resolved)
     return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,11 @@ class Defaults:
         from transformers import AutoConfig
 
         options = run.family.options
-        return AutoConfig.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
+        if options.attention != "auto":
+            # here rather than on load, so that a kernel's ft_patch_config has the last word
+            config._attn_implementation = options.attention
+        return config
 
     @hookimpl
     def ft_load_processor(self, run: Run, folder: Path) -> Any:
@@ -68,8 +72,6 @@ class Defaults:
         options = run.family.options
         auto = getattr(transformers, run.family.auto_class_for(config.model_type))
         settings: dict[str, Any] = {"trust_remote_code": options.trust_remote_code}
-        if options.attention != "auto":
-            settings["attn_implementation"] = options.attention
         if run.random_weights:
             return auto.from_config(config, dtype=run.weight_dtype, **settings).to(run.device)
         if not any(any(folder.glob(pattern)) for pattern in WEIGHT_FILES):
@@ -159,20 +161,20 @@ class Defaults:
         return token_losses(run, model, batch)
 
     @hookimpl
-    def ft_sum(self, value: float) -> float:
+    def ft_sum(self, value: Any) -> Any:
         return value
 
     # -- state and result --------------------------------------------------------------------
 
     @hookimpl
     def ft_checkpoint_state(self, run: Run) -> Mapping[str, Tensor]:
-        return {name: parameter.detach() for name, parameter in run.trainable()}
+        return {name: tensor.detach() for name, tensor in _kept(run)}
 
     @hookimpl
     def ft_restore_state(self, run: Run, tensors: Mapping[str, Tensor]) -> bool:
         import torch
 
-        parameters = dict(run.trainable())
+        parameters = dict(_kept(run))
         if parameters.keys() != tensors.keys():
             odd = sorted(parameters.keys() ^ tensors.keys())
             raise InputError(
@@ -191,12 +193,21 @@ class Defaults:
 
     @hookimpl
     def ft_restore_model(self, run: Run, folder: Path) -> nn.Module:
-        run.model_folder = folder
-        return run.load_base()
+        return run.load_base(folder)
 
     @hookimpl
     def ft_merge_model(self, model: nn.Module) -> nn.Module:
         return model
+
+
+def _kept(run: Run) -> Iterator[tuple[str, Tensor]]:
+    """What a checkpoint keeps: parameters that train, and the buffers of modules beside them."""
+    yield from run.trainable()
+    for prefix, module in run.modules.items():
+        persistent = module.state_dict().keys()
+        for name, buffer in module.named_buffers():
+            if name in persistent:
+                yield f"{prefix}.{name}", buffer
 
 
 DEFAULTS = Defaults()

@@ -13,31 +13,28 @@ RESOLVED = "resolved.yaml"
 RESULT = "result"
 
 
-def new_run_folder(resolved: Resolved) -> Path:
-    """Make the run folder and put the recipe into it, as written and as resolved.
+def refuse_used_folder(folder: Path) -> None:
+    """Raise :class:`InputError` where the run folder already holds something."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    holds_run = (folder / RESOLVED).exists()
+    other = f"choose another: output={folder}-2"
+    raise InputError(
+        "this folder already holds a run" if holds_run else "this output is not an empty folder",
+        where=str(folder),
+        hint=f"go on with it: ft resume {folder}; or {other}" if holds_run else other,
+    )
 
-    Raises :class:`InputError` where the folder already holds something.
-    """
+
+def write_run_folder(resolved: Resolved) -> None:
+    """Make the run folder and put the recipe into it, as written and as resolved."""
     folder = resolved.output
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        holds_run = (folder / RESOLVED).exists()
-        raise InputError(
-            "this folder already holds a run" if holds_run else "this folder is not empty",
-            where=str(folder),
-            hint=(
-                f"go on with `ft resume {folder}`, or choose another"
-                if holds_run
-                else "choose another"
-            )
-            + f" output (ft train … output={folder}-2)",
-        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECIPE).write_text(resolved.recipe_text, encoding="utf-8")
         (folder / RESOLVED).write_text(write_resolved(resolved), encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=str(folder)) from error
-    return folder
 
 
 def run_folder(folder: Path) -> Path:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ft.api import InputError
+from ft.data.render import agrees
 from ft.pipeline.device import choose_weight_dtype
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PretrainedConfig
 
     from ft.api import Run
+    from ft.recipe.resolved import Resolved
 
 
 def load_config(run: Run) -> None:
     """Read the configuration and let the selected plugins change it."""
-    run.config = run.hook.ft_load_config(run=run, folder=run.model_folder)
-    run.hook.ft_patch_config(run=run, config=run.config)
+    run.config = patched_config(run, run.model_folder)
+
+
+def patched_config(run: Run, folder: Path) -> PretrainedConfig:
+    """The configuration in ``folder`` as the selected plugins want it."""
+    config = run.hook.ft_load_config(run=run, folder=folder)
+    run.hook.ft_patch_config(run=run, config=config)
+    return config
 
 
 def load_processor(run: Run) -> None:
@@ -26,12 +37,41 @@ def load_processor(run: Run) -> None:
     run.template_variables = {k: v for k, v in special.items() if isinstance(v, str)}
 
 
-def load_base(run: Run) -> nn.Module:
-    """The base model, freshly loaded, patched, and prepared where it is quantized."""
+def settle_template(run: Run, resolved: Resolved) -> None:
+    """Hold the selected template against the checkpoint's own.
+
+    Where they render differently, an inferred template gives way to the checkpoint's; one
+    that the recipe names stays, with a warning.
+    """
+    template = run.part("template")
+    if template is None:
+        return
+    difference = agrees(run, template)
+    if difference is True:
+        return
+    if resolved.is_inferred("template"):
+        run.selection.leave_out(template)
+        resolved.take_out("template", f"the checkpoint, which differs from {template!r}")
+        run.progress.warn(
+            f"the checkpoint's own chat template is used in place of {template!r}: {difference}"
+        )
+    else:
+        run.progress.warn(
+            f"{template!r} is not the checkpoint's own chat template: {difference}; serve the "
+            "result with the template that is saved beside it"
+        )
+
+
+def load_base(run: Run, folder: Path | None = None) -> nn.Module:
+    """The base model, freshly loaded, patched, and prepared where it is quantized.
+
+    With ``folder`` the whole model there, which may have another architecture than the base.
+    """
     run.weight_dtype = choose_weight_dtype(run)
-    quantization = run.hook.ft_quantization_config(run=run, config=run.config)
+    config = run.config if folder is None else patched_config(run, folder)
+    quantization = run.hook.ft_quantization_config(run=run, config=config)
     model = run.hook.ft_load_model(
-        run=run, folder=run.model_folder, config=run.config, quantization=quantization
+        run=run, folder=folder or run.model_folder, config=config, quantization=quantization
     )
     run.hook.ft_patch_model(run=run, model=model)
     run.hook.ft_prepare_model(run=run, model=model)
@@ -46,3 +86,5 @@ def adapt(run: Run) -> None:
     run.trained_names = frozenset(
         name for name, parameter in run.trainable() if parameter.requires_grad
     )
+    if not run.trained_names:
+        raise InputError("nothing trains: the adapter leaves every parameter frozen")

@@ -8,7 +8,7 @@ from pathlib import Path
 from ft.api import InputError, Plugin, Progress, Run
 from ft.pipeline.defaults import DEFAULTS
 from ft.pipeline.folder import RESOLVED, RESULT
-from ft.pipeline.load import load_config, load_processor
+from ft.pipeline.load import load_config, load_processor, settle_template
 from ft.pipeline.run import start, start_process
 from ft.plugins.index import Index
 from ft.plugins.load import load
@@ -22,9 +22,7 @@ MODEL_KEYS = frozenset({"model", "template", "adapter", "quantizer", "kernels", 
 """The keys of a recipe that decide what a trained model is."""
 
 
-def choose_plugin(
-    index: Index, kind: str, name: str | None, options: Sequence[str] = ()
-) -> Plugin:
+def choose_plugin(index: Index, kind: str, name: str | None, options: Sequence[str] = ()) -> Plugin:
     """The plugin of ``kind`` that is called ``name``, or the only one installed.
 
     ``options`` are ``option=value`` as on the command line.
@@ -67,9 +65,7 @@ def open_run(
         recipe = Recipe(recipe.path, recipe.text, Node(root, recipe.root.place))
     else:
         place = "the command line"
-        recipe = Recipe(
-            Path(place), "", Node.of({MODEL: {"source": where}}, place)
-        )
+        recipe = Recipe(Path(place), "", Node.of({MODEL: {"source": where}}, place))
     resolved = resolve(recipe, index, progress=progress, required=(MODEL,))
     run = start(resolved, progress)
     run.selection = Selection([*resolved.selection.all(), *plugins], DEFAULTS)
@@ -77,4 +73,5 @@ def open_run(
     start_process(run, device or resolved.device)
     load_config(run)
     load_processor(run)
+    settle_template(run, resolved)
     return run

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ft.api import Progress, Run
-from ft.errors import RunError
+from ft.errors import InputError, RunError
 from ft.pipeline.data import prepare_data
 from ft.pipeline.device import choose_device, seed_everything
-from ft.pipeline.folder import new_run_folder
-from ft.pipeline.load import adapt, load_config, load_processor
+from ft.pipeline.folder import refuse_used_folder, write_run_folder
+from ft.pipeline.load import adapt, load_config, load_processor, settle_template
 from ft.pipeline.lock import write_lock
 from ft.pipeline.report import write_report
 from ft.pipeline.save import save_result
 from ft.recipe.resolved import Resolved
-from ft.training.checkpoint import checkpoints, load_checkpoint
+from ft.training.checkpoint import checkpoints, load_checkpoint, load_random_state
 from ft.training.interrupt import stop_on_interrupt
 from ft.training.loop import count_steps, make_order
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def start(resolved: Resolved, progress: Progress) -> Run:
@@ -34,10 +38,16 @@ def start(resolved: Resolved, progress: Progress) -> Run:
 
 
 def start_process(run: Run, device: str) -> None:
-    """Choose the device, join the other processes, seed."""
+    """Choose the device, join the other processes, seed.
+
+    All processes draw the same numbers until they train, so that what they add to the model
+    is the same everywhere; only the main one speaks to the user.
+    """
     run.device = choose_device(device)
     run.hook.ft_start_process(run=run)
-    seed_everything(run.seed + run.process.rank)
+    if not run.process.is_main:
+        run.progress = Progress()
+    seed_everything(run.seed)
 
 
 def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = None) -> Run:
@@ -47,31 +57,35 @@ def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = Non
     lies in the last checkpoint.
     """
     run = start(resolved, progress)
-    code = run.hook.ft_launch(run=run, command=[sys.executable, "-m", "ft", *sys.argv[1:]])
+    code = run.hook.ft_launch(run=run, command=[sys.executable, *sys.orig_argv[1:]])
     if code is not None:
         raise SystemExit(code)
     try:
         start_process(run, resolved.device)
-        if resume is None and run.process.is_main:
-            new_run_folder(resolved)
+        is_new = resume is None and run.process.is_main
+        if is_new:
+            refuse_used_folder(resolved.output)
         load_config(run)
         load_processor(run)
+        settle_template(run, resolved)
+        if is_new:
+            write_run_folder(resolved)
         prepare_data(run, resolved)
         adapt(run)
-        if run.process.is_main and resume is None:
+        if is_new:
             write_lock(run, resolved)
         train(run, resume)
-        if run.state.stop:
+        if run.state.interrupted and run.state.step < run.state.total_steps:
             raise interrupted(run)
         if run.process.is_main:
             save_result(run)
             write_report(run, resolved)
         run.selection.notify("ft_run_finished", run=run)
     except BaseException as error:
-        run.selection.notify("ft_run_failed", run=run, error=error)
+        run.selection.notify("ft_run_failed", run=run, error=error, ending=True)
         raise
     finally:
-        run.hook.ft_end_process(run=run)
+        run.selection.notify("ft_end_process", run=run, ending=True)
     return run
 
 
@@ -81,7 +95,7 @@ def train(run: Run, resume: Path | None) -> None:
     options = run.part("trainer").options
     run.state.total_steps = count_steps(options, order)
     if options.gradient_checkpointing:
-        run.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+        checkpoint_activations(run.model)
     model = run.hook.ft_wrap_model(run=run, model=run.model)
     run.optimizer = run.hook.ft_build_optimizer(run=run, model=run.model)
     run.scheduler = run.hook.ft_build_scheduler(
@@ -90,8 +104,26 @@ def train(run: Run, resume: Path | None) -> None:
     if resume is not None:
         load_checkpoint(run, resume)
     run.selection.notify("ft_run_started", run=run)
+    # from here on, so that what was drawn to load and to start makes no difference
+    seed_everything(run.seed + run.process.rank)
+    if resume is not None:
+        load_random_state(run, resume)
     with stop_on_interrupt(run):
         run.hook.ft_train(run=run, model=model)
+
+
+def checkpoint_activations(model: nn.Module) -> None:
+    """Have the model recompute its activations backward.
+
+    Raises :class:`InputError` for an architecture that cannot.
+    """
+    try:
+        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    except (AttributeError, ValueError) as error:
+        raise InputError(
+            f"this model cannot recompute activations: {error}",
+            hint="set trainer.gradient_checkpointing: false",
+        ) from error
 
 
 def interrupted(run: Run) -> RunError:

@@ -9,6 +9,7 @@ from ft.api import Run
 from ft.data.render import has_marks, unmarked
 from ft.errors import RunError
 from ft.pipeline.folder import RESULT
+from ft.training.disk import write_failure
 
 
 def save_result(run: Run) -> Path:
@@ -27,9 +28,12 @@ def save_result(run: Run) -> Path:
         save_processor(run, partial)
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
-    except OSError as error:
+    except Exception as error:
+        reason = write_failure(error)
+        if reason is None:
+            raise
         raise RunError(
-            f"the result could not be written: {error.strerror or error}",
+            f"the result could not be written: {reason}",
             where=str(target),
             hint=f"make room, then run `ft resume {run.folder}`: it only saves again",
         ) from error

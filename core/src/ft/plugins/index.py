@@ -75,7 +75,9 @@ class Index:
         claims = self.claims(kind, name)
         if not claims:
             raise self._unknown(kind, name)
-        record = min(claims, key=lambda r: _FIRST.index(r.state))
+        # of rivals, an error suggests the one that is named as a plugin of ft is
+        usual = f"ft-{kind}-{normalize(name)}"
+        record = min(claims, key=lambda r: (_FIRST.index(r.state), r.distribution != usual))
         check_usable(record)
         return record
 
@@ -92,7 +94,7 @@ class Index:
         for entry in self.matches:
             closeness = _closeness(entry, key) if entry.group == group else 0
             if closeness:
-                for record in self._by_object[entry.distribution, entry.value]:
+                for record in self._by_object.get((entry.distribution, entry.value), ()):
                     side = others if record.state in _UNUSABLE else usable
                     side[closeness][record.distribution, record.id] = record
         side = usable or others
@@ -100,7 +102,7 @@ class Index:
 
     def keys(self, record: Record) -> list[str]:
         """The match keys that lead to a plugin, such as ``model_type qwen3``."""
-        return self._keys[record.distribution, record.value]
+        return self._keys.get((record.distribution, record.value), [])
 
     def _unknown(self, kind: str, name: str) -> InputError:
         from difflib import get_close_matches

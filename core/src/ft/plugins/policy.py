@@ -197,8 +197,9 @@ class _Source:
 def _check_value(source: _Source, key: str, value: Any) -> None:
     expected, form = _TYPES[key]
     items: Any = value.values() if isinstance(value, dict) else value
+    fits = isinstance(value, expected)
     if (
-        not isinstance(value, expected)
+        not fits
         or (key == "mode" and value not in ("open", "curated"))
         or not all(isinstance(item, str) for item in items)
     ):

@@ -14,7 +14,10 @@ from functools import cache
 
 from ft.plugins.record import normalize
 
-_PLAIN = re.compile(r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*([<>=!][^;@()\[\]]*)?")
+_BOUND = r"(?:===|[<>=!~]=|[<>])\s*[\w.*+!-]+"
+_PLAIN = re.compile(
+    rf"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*({_BOUND}(?:\s*,\s*{_BOUND})*)?", re.ASCII
+)
 _CLAUSE = re.compile(r"\s*(>=|<=|==|!=|<|>)\s*(\d+(?:\.\d+)*)\s*")
 _RELEASE = re.compile(r"\d+(?:\.\d+)*")
 _ONLY_IN_AN_EXTRA = re.compile(r";[^|]*\bextra\s*==")
@@ -41,12 +44,13 @@ def satisfies(version: str, specifier: str) -> bool:
         return all(_COMPARE[c[1]](left, _parts(c[2])) for c in clauses if c)
 
     from packaging.specifiers import SpecifierSet
-    from packaging.version import InvalidVersion
+    from packaging.version import InvalidVersion, Version
 
     try:
-        return SpecifierSet(specifier).contains(version, prereleases=True)
+        parsed = Version(version)
     except InvalidVersion:
         return True
+    return SpecifierSet(specifier).contains(parsed, prereleases=True)
 
 
 def _parts(release: str) -> tuple[int, ...]:

@@ -36,8 +36,8 @@ def scan(path: Sequence[str]) -> tuple[list[Record], list[MatchEntry]]:
     Of two distributions with one name the first on the path counts, as for an import.
     """
     place = _Place()
-    for entry in dict.fromkeys(path):
-        place.add(entry or os.curdir)
+    for entry in dict.fromkeys(os.path.abspath(entry) for entry in path):  # noqa: PTH100
+        place.add(entry)
     records: list[Record] = []
     matches: list[MatchEntry] = []
     for distribution, folder in place.folders.items():

@@ -10,7 +10,7 @@ import pluggy
 from ft.api import hookspecs
 from ft.api.kinds import CALL_ORDER
 from ft.api.plugin import Plugin
-from ft.errors import PluginError
+from ft.errors import FtError, PluginError
 
 if TYPE_CHECKING:
     from ft.api.run import Run
@@ -26,6 +26,7 @@ class Selection:
         self._plugins = list(plugins)
         self._manager = pluggy.PluginManager("ft")
         self._manager.add_hookspecs(hookspecs)
+        self.defaults = defaults
         self._callers: dict[tuple[int, str], Any] = {}
         if defaults is not None:
             self._manager.register(defaults, "ft")
@@ -71,18 +72,24 @@ class Selection:
             result = self.call(plugin, hook, **arguments)
             yield plugin, result[0] if isinstance(result, list) and result else result
 
-    def notify(self, hook: str, *, run: Run, **arguments: Any) -> None:
+    def notify(self, hook: str, *, run: Run, ending: bool = False, **arguments: Any) -> None:
         """Tell the observers of a life-cycle hook.
 
         An optional one that fails is reported by name and left out from then on; the failure
-        of any other ends the run as a :class:`PluginError`.
+        of any other ends the run: as the error that it raised on purpose, or as a
+        :class:`PluginError`. While the run is ``ending`` all are told whatever happens, and
+        failures are reported only, so that none hides why the run ends.
         """
         for implementation in reversed(getattr(self.hook, hook).get_hookimpls()):
             plugin = implementation.plugin
+            if getattr(plugin, "main_only", False) and not run.process.is_main:
+                continue
             try:
                 self.call(plugin, hook, run=run, **arguments)
             except Exception as error:
-                if not getattr(plugin, "optional", False):
+                if not ending and not getattr(plugin, "optional", False):
+                    if isinstance(error, FtError):
+                        raise
                     raise PluginError(f"{plugin.kind}:{plugin.name}", f"{hook}: {error}") from error
                 self.leave_out(plugin)
                 run.progress.warn(

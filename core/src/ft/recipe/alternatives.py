@@ -38,8 +38,8 @@ class Edit:
 def nearest(plugins: Sequence[Plugin], index: Index) -> list[Edit] | None:
     """The fewest edits (one or two) that make ``plugins`` fit; ``None`` where none do.
 
-    Tried in turn: switching an option of a plugin concerned, another plugin in its place,
-    a further part that brings what is missing, leaving it out.
+    Tried in turn: switching an option of a plugin concerned, a part that brings what is
+    missing, another plugin in the place of one concerned, leaving it out.
     """
     amiss = misfits(plugins)
     first = list(_edits(plugins, amiss, index))
@@ -66,11 +66,11 @@ def _edits(plugins: Sequence[Plugin], amiss: Sequence[Misfit], index: Index) -> 
     movable = [plugin for plugin in concerned if plugin.kind not in FIXED]
     for plugin in movable:
         yield from _switches(plugin)
+    yield from _bringers(plugins, amiss, index)
     for plugin in movable:
         for other in _candidates(index, plugin.kind):
             if other.name != plugin.name:
                 yield _replace(plugin, other)
-    yield from _additions(plugins, amiss, index)
     for plugin in movable:
         key = KINDS[plugin.kind].key or ""
         if key not in REQUIRED:
@@ -110,18 +110,20 @@ def _replace(plugin: Plugin, other: Plugin) -> Edit:
     return Edit(f"{key}: {other.name} instead of {plugin.name}", override, plugin, other)
 
 
-def _additions(plugins: Sequence[Plugin], amiss: Sequence[Misfit], index: Index) -> Iterator[Edit]:
-    """A part of a kind that the recipe is free to name, which brings what is needed."""
-    present = {plugin.kind for plugin in plugins}
-    wanted = {misfit.capability for misfit in amiss if misfit.lacking}
-    for word, (key, kind) in product(sorted(filter(None, wanted)), PART_KINDS.items()):
-        if kind.name in present and not kind.many:
-            continue
+def _bringers(plugins: Sequence[Plugin], amiss: Sequence[Misfit], index: Index) -> Iterator[Edit]:
+    """Parts that bring what is lacking: beside the others, or in the place of one."""
+    lacking = dict.fromkeys(misfit.capability for misfit in amiss if misfit.lacking)
+    for word, (key, kind) in product(filter(None, lacking), PART_KINDS.items()):
+        present = [plugin for plugin in plugins if plugin.kind == kind.name]
         for other in _candidates(index, kind.name):
-            if word in capabilities(other).provides:
-                override = f"{key}=[{other.name}]" if kind.many else f"{key}={other.name}"
-                text = f"{key}: {other.name}, which brings {VOCABULARY[word].sentence}"
-                yield Edit(text, "" if kind.name in present else override, None, other)
+            if word not in capabilities(other).provides:
+                continue
+            if present and not kind.many:
+                yield _replace(present[0], other)
+                continue
+            override = f"{key}=[{other.name}]" if kind.many else f"{key}={other.name}"
+            text = f"{key}: {other.name}, which brings {VOCABULARY[word].sentence}"
+            yield Edit(text, "" if present else override, None, other)
 
 
 def _candidates(index: Index, kind: str) -> Iterator[Plugin]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ft.api.capability import VOCABULARY, Capabilities
 from ft.api.dataset import Dataset
@@ -101,15 +102,14 @@ def _conflicts(said: Said) -> Iterator[Misfit]:
 
 def _shared_exclusives(said: Said) -> Iterator[Misfit]:
     for word in (word for word, capability in VOCABULARY.items() if capability.exclusive):
-        first, *others = [p for p, words in said if word in words.provides] or [None]
-        for other in others:
-            if first is not None and other is not None:
-                yield Misfit(
-                    f"{label(first)} and {label(other)} both bring {_meaning(word)}, and a run "
-                    "can have only one.",
-                    (other, first),
-                    word,
-                )
+        providers = [plugin for plugin, words in said if word in words.provides]
+        for first, other in pairwise(providers):
+            yield Misfit(
+                f"{label(first)} and {label(other)} both bring {_meaning(word)}, and a run can "
+                "have only one.",
+                (other, first),
+                word,
+            )
 
 
 def _untaken_examples(plugins: Sequence[Plugin]) -> Iterator[Misfit]:

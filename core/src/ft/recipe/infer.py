@@ -109,6 +109,5 @@ def infer_format(index: Index, row: Mapping[str, Any], place: str) -> tuple[Reco
 
 
 def _read_columns(index: Index, record: Record, row: Mapping[str, Any]) -> list[str]:
-    keys = [key.removeprefix("columns ") for key in index.keys(record)]
-    claims = [set(key.split("+")) for key in keys if set(key.split("+")) <= set(row)]
-    return sorted(max(claims, key=len, default=set()))
+    keys = [key.removeprefix("columns ").split("+") for key in index.keys(record)]
+    return max((key for key in keys if row.keys() >= set(key)), key=len)

@@ -18,6 +18,8 @@ from ft.plugins.load import load
 from ft.recipe.document import Node
 from ft.recipe.infer import installed
 from ft.recipe.keys import (
+    DATA,
+    EVAL_DATA,
     MODEL,
     PART_KINDS,
     DataKeys,
@@ -83,27 +85,32 @@ def draft(key: Key, record: Record, name: Node, written: Node | None) -> Draft:
     return Draft(key, record, plugin, name, options)
 
 
-def complete(recipe: Recipe, index: Index, fixed: Sequence[Draft]) -> list[Draft]:
+def complete(
+    recipe: Recipe, index: Index, fixed: Sequence[Draft], inferred: Mapping[str, Node]
+) -> list[Draft]:
     """All parts: ``fixed`` (model and data), those of the recipe, those suggested.
 
-    Options that were suggested are filled in. The parts come in the order of a recipe.
+    ``inferred`` are names, by key, that count where the recipe is silent and before any
+    suggestion. Suggested options are filled in. The parts come in the order of a recipe.
     """
-    parts = _Parts(recipe, index)
+    parts = _Parts(recipe, index, inferred)
     for part in fixed:
         parts.add(part)
     while parts.fill():
         pass
+    parts.check_names()
     for part in parts.drafts.values():
         parts.fill_options(part)
-    order = [MODEL, "data", "eval_data", *PART_KINDS]
+    order = [MODEL, DATA, EVAL_DATA, *PART_KINDS]
     return sorted(parts.drafts.values(), key=lambda part: order.index(str(part.key[0])))
 
 
 class _Parts:
-    def __init__(self, recipe: Recipe, index: Index):
+    def __init__(self, recipe: Recipe, index: Index, inferred: Mapping[str, Node]):
         self.drafts: dict[Key, Draft] = {}
         self._recipe = recipe
         self._index = index
+        self._inferred = inferred
         self._suggestions: dict[str, list[_Suggestion]] = {}
 
     def add(self, part: Draft) -> None:
@@ -140,6 +147,8 @@ class _Parts:
     def _name(self, key: str, kind: Kind, written: Node | None) -> Node | None:
         if written is not None and (name := written.value.get("name")) and name.value:
             return name
+        if key in self._inferred:
+            return self._inferred[key]
         suggestions = [s for s in self._suggestions.get(key, ()) if s.name]
         different = {s.name: s for s in suggestions}
         if len(different) > 1:
@@ -152,8 +161,6 @@ class _Parts:
             )
         if suggestions:
             return self._suggested_name(key, kind, suggestions[0])
-        if written is not None:
-            raise self._nameless((key,), kind, written)
         return None
 
     def _fill_list(self, key: str, kind: Kind, written: Node | None) -> None:
@@ -171,6 +178,18 @@ class _Parts:
             if record.name not in named:
                 self.add(draft((key, len(named)), record, name, None))
                 named.append(record.name)
+
+    def check_names(self) -> None:
+        """Refuse options of a part that nobody named, once everybody was heard."""
+        for key, kind in PART_KINDS.items():
+            written = self._recipe.get(key)
+            if (
+                written is not None
+                and written.value
+                and not kind.many
+                and (key,) not in self.drafts
+            ):
+                raise self._nameless((key,), kind, written)
 
     def _suggested_name(self, key: str, kind: Kind, suggestion: _Suggestion) -> Node:
         """The suggested name, once it is known to be installed."""

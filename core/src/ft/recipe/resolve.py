@@ -79,12 +79,8 @@ class _Resolver:
         self._require((MODEL, DATA), self._written)
         model, folder = self._model()
         data, eval_data = self._data(DATA), self._data(EVAL_DATA)
-        parts = complete(
-            self.recipe, self.index, [model, *(entry.part for entry in (*data, *eval_data))]
-        )
-        template = self._family_template(model.plugin, parts)
-        if template is not None:
-            parts.insert(1, template)
+        fixed = [model, *(entry.part for entry in (*data, *eval_data))]
+        parts = complete(self.recipe, self.index, fixed, self._family_template(model))
         self._require(REQUIRED, {part.key[0] for part in parts})
         bound = self._bind(parts)
         own = self._run_keys()
@@ -145,7 +141,10 @@ class _Resolver:
         node = self.recipe.root.value[MODEL]
         source = node.value["source"]
         what = "model" if self.fetch_weights else "config"
-        located = self.sources.locate(source.value, what, source.place)
+        revision = node.value.get("revision")
+        located = self.sources.locate(
+            source.value, what, source.place, revision.value if revision else None
+        )
         self._set((MODEL, "source"), located.source, source.place)
         written = node.value.get("family")
         if written is not None and written.value:
@@ -205,20 +204,19 @@ class _Resolver:
         numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
         return next(name for name in (stem, *numbered) if name not in taken)
 
-    def _family_template(self, family: Plugin, parts: Sequence[Draft]) -> Draft | None:
-        """The template that the family names, where nothing else was said and it is there."""
-        name = family.template if isinstance(family, ModelFamily) else None
-        if "template" in self.recipe.root.value or any(p.key == ("template",) for p in parts):
-            return None
-        if name is None:
-            return None
-        record_id = next(part.record.id for part in parts if part.key == (MODEL,))
+    def _family_template(self, family: Draft) -> dict[str, Node]:
+        """The template that the family names, where the recipe names none and it is there."""
+        name = family.plugin.template if isinstance(family.plugin, ModelFamily) else None
+        written = self.recipe.get("template")
+        if name is None or (written and (not written.value or "name" in written.value)):
+            return {}
+        by = family.record.id
         if name not in installed(self.index, "template"):
-            self._infer(("template",), None, f"{record_id}, whose template {name} is not installed")
-            return None
-        node = Node(name, f"inferred from {record_id}")
-        self.progress.say(f"template.name: {name} (inferred from {record_id})")
-        return draft(("template",), find(self.index, "template", node), node, None)
+            if written is None:
+                self._infer(("template",), None, f"{by}, whose template {name} is not installed")
+            return {}
+        self.progress.say(f"template.name: {name} (inferred from {by})")
+        return {"template": Node(name, f"inferred from {by}")}
 
     # -- binding -----------------------------------------------------------------------------
 

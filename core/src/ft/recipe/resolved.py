@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -60,5 +59,16 @@ class Resolved:
     seed: int = 42
     device: str = "auto"
     output: Path = Path("runs/run")
-    settings: Mapping[str, Setting] = field(default_factory=dict)
+    settings: dict[str, Setting] = field(default_factory=dict)
     recipe_text: str = ""
+
+    def is_inferred(self, key: str) -> bool:
+        """Whether nobody wrote the part at ``key``."""
+        setting = self.settings.get(f"{key}.name")
+        return setting is not None and setting.origin.startswith("inferred")
+
+    def take_out(self, key: str, origin: str) -> None:
+        """Note that the part at ``key`` is not used after all, and why."""
+        for name in [name for name in self.settings if name.partition(".")[0] == key]:
+            del self.settings[name]
+        self.settings[key] = Setting(None, origin)

@@ -76,8 +76,9 @@ class _Builder:
             "additionalProperties": False,
         }
         names = {"enum": list(options)} if options else {"type": "string"}
-        one: Schema = {"anyOf": [names, *named] if kind.many else [names, *named, unnamed]}
-        alternatives = [one, {"type": "array", "items": one}] if kind.many else [one]
+        alternatives = [names, *named] if kind.many else [names, *named, unnamed]
+        if kind.many:
+            alternatives.append({"type": "array", "items": {"anyOf": list(alternatives)}})
         return {"description": kind.summary, "anyOf": [*alternatives, {"type": "null"}]}
 
     def entries(self) -> Schema:

@@ -50,16 +50,26 @@ class Sources:
     def plugins(self) -> Iterable[Plugin]:
         return self._plugins.values()
 
-    def locate(self, written: str, what: str, place: str) -> Located:
-        """Find ``written``, which stands at ``place``; ``what`` is as in the hook."""
+    def locate(self, written: str, what: str, place: str, revision: str | None = None) -> Located:
+        """Find ``written``, which stands at ``place``; ``what`` is as in the hook.
+
+        A ``revision`` reaches the source plugin as ``name@revision``.
+        """
         scheme, rest = self._split(written, place)
         if scheme not in self._plugins:
             self._plugins[scheme] = self._load(scheme, written, place)
         plugin = self._plugins[scheme]
+        if revision and scheme == FILE_SCHEME:
+            raise InputError(
+                f"revision {revision}: {written} is a local path, which has no revisions",
+                where=place,
+                hint="leave revision out",
+            )
+        asked = f"{rest}@{revision}" if revision else rest
         selection = Selection([plugin])
         run = Run(selection, folder=self._folder, source=written, progress=self._progress)
         try:
-            path = selection.call(plugin, "ft_resolve_source", run=run, source=rest, what=what)
+            path = selection.call(plugin, "ft_resolve_source", run=run, source=asked, what=what)
         except InputError as error:
             error.where = error.where or place
             raise

@@ -33,7 +33,7 @@ def starter(name: str, values: Mapping[str, str]) -> str:
         raise InputError(f"there is no starter recipe {name}", hint=did_you_mean(name, known))
     text = files("ft.recipe").joinpath("starters", f"{name}.yaml").read_text(encoding="utf-8")
     for key, value in values.items():
-        line = f"{key}: {yaml_text(value)}"
+        line = f"{key}: {yaml_text(value)}".replace("\\", r"\\")
         # a comment on the line speaks of the value that stood there
-        text = re.sub(rf"^{key}:.*$", lambda _, line=line: line, text, count=1, flags=re.MULTILINE)
+        text = re.sub(rf"^{key}:.*$", line, text, count=1, flags=re.MULTILINE)
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from ft.recipe.document import IMPLICIT_RESOLVERS
 from ft.recipe.resolved import Resolved, Setting
 
 COMMENT_COLUMN = 44
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -41,7 +43,11 @@ def yaml_text(value: Any) -> str:
         value, Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=2**30,
         sort_keys=False,
     ).removesuffix("\n").removesuffix("\n...")  # fmt: skip
-    return json.dumps(value, ensure_ascii=False) if "\n" in text else text
+    if len(text.splitlines()) < 2:
+        return text
+    # JSON is YAML on one line, but for characters that YAML wants escaped
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _lines(tree: dict[str, Any], indent: str = "") -> Iterator[tuple[str, str]]:

@@ -6,11 +6,14 @@ import json
 import os
 import random
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ft.errors import InputError, RunError
+from ft.training.disk import write_failure
 
 if TYPE_CHECKING:
     from ft.api import Run
@@ -18,77 +21,158 @@ if TYPE_CHECKING:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The complete checkpoints of a run folder, oldest first."""
-    return sorted((folder / "checkpoints").glob("step-*[0-9]"))
+    found = (folder / "checkpoints").glob("step-*[0-9]")
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def save_checkpoint(run: Run, keep: int) -> Path:
     """Write the state of training and drop all but the ``keep`` newest checkpoints.
 
-    The folder appears under its name only when it is complete. Raises :class:`RunError` on a
-    full disk; earlier checkpoints are untouched then.
+    The folder appears under its name only when it is complete. Every process takes part: the
+    main one writes what all share, each one its own random generators and plugin state.
+    Raises :class:`RunError` in all of them where one cannot write, on a full disk say;
+    earlier checkpoints are untouched then.
     """
     import torch
     from safetensors.torch import save_file
 
     target = run.folder / "checkpoints" / f"step-{run.state.step:06d}"
     partial = target.with_name(f".{target.name}.partial")
+    main = run.process.is_main
+    # gathering divided weights may need every process
     tensors = run.hook.ft_checkpoint_state(run=run, model=run.model)
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        save_file({k: v.contiguous() for k, v in tensors.items()}, partial / "model.safetensors")
-        torch.save(run.optimizer.state_dict(), partial / "optimizer.pt")
-        torch.save(run.scheduler.state_dict(), partial / "scheduler.pt")
-        torch.save(_random_state(), partial / "random.pt")
-        (partial / "state.json").write_text(json.dumps(asdict(run.state)), encoding="utf-8")
-        for file in partial.iterdir():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        kept = checkpoints(run.folder)
-        raise RunError(
-            f"a checkpoint could not be written: {error.strerror or error}",
-            where=str(target),
-            hint=f"make room, then go on from {kept[-1].name} with: ft resume {run.folder}"
-            if kept
-            else "make room and start the run again; no checkpoint was complete yet",
-        ) from error
-    for old in checkpoints(run.folder)[:-keep]:
-        shutil.rmtree(old)
+    own = {"random": random_state(), "plugins": _plugin_states(run)}
+    with _all_or_none(run, partial):
+        if main:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+    with _all_or_none(run, partial):
+        torch.save(own, partial / _own_file(run))
+        if main:
+            contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            save_file(contiguous, partial / "model.safetensors")
+            torch.save(run.optimizer.state_dict(), partial / "optimizer.pt")
+            torch.save(run.scheduler.state_dict(), partial / "scheduler.pt")
+            (partial / "state.json").write_text(json.dumps(asdict(run.state)), encoding="utf-8")
+    with _all_or_none(run, partial):
+        if main:
+            for path in (*partial.iterdir(), partial):
+                _sync(path)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+            _sync(target.parent)
+            for old in checkpoints(run.folder)[:-keep]:
+                # renamed first: a kill in the middle must leave no half of a complete one
+                shutil.rmtree(old.rename(old.with_name(f".{old.name}.old")), ignore_errors=True)
     run.selection.notify("ft_checkpoint_saved", run=run, folder=target)
     return target
 
 
+@contextmanager
+def _all_or_none(run: Run, partial: Path) -> Iterator[None]:
+    """Write files; where one process fails to, every process raises :class:`RunError`."""
+    failure: Exception | None = None
+    reason: str | None = "another process of this run failed"
+    try:
+        yield
+    except Exception as error:
+        failure, reason = error, write_failure(error)
+        if reason is None:
+            raise
+    if not run.sum(float(failure is not None)):
+        return
+    if run.process.is_main:
+        shutil.rmtree(partial, ignore_errors=True)
+    kept = checkpoints(run.folder)
+    raise RunError(
+        f"a checkpoint could not be written: {reason}",
+        where=str(partial.parent),
+        hint=f"make room, then go on from {kept[-1].name} with: ft resume {run.folder}"
+        if kept
+        else "make room and start the run again; no checkpoint was complete yet",
+    ) from failure
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold a file, or a folder's list of files, before going on."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _own_file(run: Run) -> str:
+    return f"process-{run.process.rank}.pt"
+
+
 def load_checkpoint(run: Run, folder: Path) -> None:
-    """Put model, optimizer, schedule, random generators and counters back."""
+    """Put model, optimizer, schedule, plugin state and counters back.
+
+    The random generators are for :func:`load_random_state`, right before the first step.
+    """
     import torch
     from safetensors.torch import load_file
 
-    try:
+    with _readable(folder):
         tensors = load_file(folder / "model.safetensors", device=str(run.device))
         optimizer = torch.load(folder / "optimizer.pt", map_location=run.device, weights_only=True)
         scheduler = torch.load(folder / "scheduler.pt", weights_only=True)
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        generators = torch.load(folder / "random.pt", weights_only=True)
+        own = _load_own(run, folder)
+    run.hook.ft_restore_state(run=run, model=run.model, tensors=tensors)
+    run.optimizer.load_state_dict(optimizer)
+    run.scheduler.load_state_dict(scheduler)
+    for name, value in state.items():
+        setattr(run.state, name, value)
+    run.state.stop = run.state.interrupted = False
+    for plugin in run.parts():
+        found = own.get("plugins", {}).get(_key(plugin))
+        if found is not None:
+            run.selection.call(plugin, "ft_restore_plugin_state", run=run, state=found)
+
+
+def load_random_state(run: Run, folder: Path) -> None:
+    """Put this process's random generators back."""
+    with _readable(folder):
+        own = _load_own(run, folder)
+    if own:
+        set_random_state(own["random"])
+
+
+def _load_own(run: Run, folder: Path) -> dict[str, Any]:
+    """What this process wrote; nothing for one that the interrupted run did not have."""
+    import torch
+
+    file = folder / _own_file(run)
+    if not file.exists() and not run.process.is_main:
+        return {}
+    return torch.load(file, weights_only=True)
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         raise InputError(
             f"this checkpoint cannot be read ({type(error).__name__}: {error})",
             where=str(folder),
             hint="remove the folder; the run then resumes from the one before",
         ) from error
-    run.hook.ft_restore_state(run=run, model=run.model, tensors=tensors)
-    run.optimizer.load_state_dict(optimizer)
-    run.scheduler.load_state_dict(scheduler)
-    for name, value in state.items():
-        setattr(run.state, name, value)
-    run.state.stop = False
-    _set_random_state(generators)
 
 
-def _random_state() -> dict[str, Any]:
+def _plugin_states(run: Run) -> dict[str, Any]:
+    states = run.selection.each("ft_plugin_state", run=run)
+    return {_key(plugin): dict(state) for plugin, state in states if state}
+
+
+def _key(plugin: Any) -> str:
+    return f"{plugin.kind}:{plugin.name}"
+
+
+def random_state() -> dict[str, Any]:
+    """The state of the generators of python, numpy and torch."""
     import numpy as np
     import torch
 
@@ -104,7 +188,8 @@ def _random_state() -> dict[str, Any]:
     return state
 
 
-def _set_random_state(state: dict[str, Any]) -> None:
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put the generators back to where :func:`random_state` found them."""
     import numpy as np
     import torch
 

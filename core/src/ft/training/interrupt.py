@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stop_on_interrupt(run: Run) -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into ``run.state.stop``."""
+    """Turn the first SIGINT or SIGTERM into ``run.state.interrupted``."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def on_signal(number: int, frame: object) -> None:
-        if run.state.stop:
+        if run.state.interrupted:
             raise KeyboardInterrupt
-        run.state.stop = True
+        run.state.interrupted = True
         run.progress.warn("stopping after this step; once more to stop at once")
 
     former = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ft.api import Batch, Run, RunError, TrainerOptions
 from ft.pipeline.device import choose_precision
-from ft.training.checkpoint import save_checkpoint
+from ft.training.checkpoint import random_state, save_checkpoint, set_random_state
 from ft.training.order import Order, micro_batches
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def make_order(run: Run) -> Order:
 
 def count_steps(options: TrainerOptions, order: Order) -> int:
     """Optimizer steps of the whole run."""
-    return options.steps or max(1, math.ceil(options.epochs * order.steps_per_epoch))
+    # rounded first: 0.07 of 100 steps is 7.000000000000001 of them
+    exact = round(options.epochs * order.steps_per_epoch, 6)
+    return options.steps or max(1, math.ceil(exact))
 
 
 def train(run: Run, model: nn.Module) -> None:
@@ -43,20 +45,41 @@ def train(run: Run, model: nn.Module) -> None:
     model.train()
     for step, items in order.batches(state.step, state.total_steps):
         batches = collate_step(run, items, options)
-        metrics: dict[str, float] = {}
-        for step_batches in run.hook.ft_make_batches(run=run, model=model, batches=batches):
-            metrics = take_step(run, model, step_batches, options)
+        taken = [
+            take_step(run, model, step_batches, options)
+            for step_batches in run.hook.ft_make_batches(run=run, model=model, batches=batches)
+        ]
+        # the schedule counts steps of the data, however many updates a trainer makes of one
+        run.scheduler.step()
+        metrics = {**mean_metrics(taken), **reported(run)}
         state.step = step + 1
         state.epoch = state.step / order.steps_per_epoch
-        last = state.step == state.total_steps or state.stop
+        # asked once and of all processes: a signal may come at any time and to any of them
+        stopping = run.sum(float(state.stop or state.interrupted)) > 0
+        last = state.step == state.total_steps or stopping
         if state.step % options.log_every == 0 or last:
             meter.report(metrics)
         if run.eval_data and (state.step % eval_every == 0 or last):
             evaluate(run, model)
         if last or (options.save_every and state.step % options.save_every == 0):
             save_checkpoint(run, options.keep_checkpoints)
-        if state.stop:
+        if stopping:
             return
+
+
+def mean_metrics(taken: list[dict[str, float]]) -> dict[str, float]:
+    """The metrics of a step of the data, over the optimizer steps that it became."""
+    return {key: sum(one[key] for one in taken) / len(taken) for one in taken[:1] for key in one}
+
+
+def reported(run: Run) -> dict[str, float]:
+    """The means of what plugins told :meth:`Run.report`, over processes; begins anew."""
+    means = {
+        name: run.sum(total) / max(run.sum(weight), 1e-9)
+        for name, (total, weight) in sorted(run.reported.items())
+    }
+    run.reported.clear()
+    return means
 
 
 def collate_step(run: Run, items: list[int], options: TrainerOptions) -> list[Batch]:
@@ -95,6 +118,7 @@ def take_step(
     units = run.sum(sum(run.hook.ft_count_units(run=run, batch=batch) for batch in batches))
     scale = run.process.world_size / max(units, 1e-9)  # the processes' gradients are averaged
     sums: dict[str, Any] = {}
+    tokens = 0
     for number, batch in enumerate(batches):
         apart = number < len(batches) - 1 and hasattr(model, "no_sync")
         with model.no_sync() if apart else nullcontext():  # type: ignore[operator]
@@ -103,17 +127,34 @@ def take_step(
             (loss.total * scale).backward()
         for name, value in {"loss": loss.total.detach(), **loss.metrics}.items():
             sums[name] = sums.get(name, 0.0) + value
-        run.state.tokens += count_tokens(batch)
+        tokens += count_tokens(batch)
+    run.state.tokens += int(run.sum(tokens))
+    average_module_gradients(run)
     grad_norm = clip(run, options.max_grad_norm)
     learning_rate = run.scheduler.get_last_lr()[0]
     run.optimizer.step()
-    run.scheduler.step()
     run.optimizer.zero_grad(set_to_none=True)
     return {
         **{name: run.sum(float(value)) / max(units, 1e-9) for name, value in sums.items()},
         "learning_rate": learning_rate,
         "grad_norm": float(grad_norm),
     }
+
+
+def average_module_gradients(run: Run) -> None:
+    """Average the gradients of modules beside the model over the processes.
+
+    Those of the model are the business of the wrapper that a backend put around it.
+    """
+    import torch
+
+    if run.process.world_size == 1:
+        return
+    for module in run.modules.values():
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                parameter.grad = run.sum(own) / run.process.world_size
 
 
 def count_tokens(batch: Batch) -> int:
@@ -144,9 +185,8 @@ def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
     size = options.micro_batch_size or options.batch_size
     precision = choose_precision(options.precision, run.device)
     metrics: dict[str, float] = {}
-    training = model.training
-    model.eval()
     with (
+        measuring(run, model),
         torch.no_grad(),
         torch.autocast(run.device.type, dtype=precision, enabled=precision != torch.float32),
     ):
@@ -154,20 +194,38 @@ def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
             total, units = 0.0, 0.0
             for start in range(0, len(data), size):
                 rows = [data[i] for i in range(start, min(start + size, len(data)))]
-                batch = run.to_device(run.collate(rows))
-                loss = run.hook.ft_compute_loss(run=run, model=model, batch=batch)
-                total += float(loss.total)
-                units += run.hook.ft_count_units(run=run, batch=batch)
+                given = run.to_device(run.collate(rows))
+                made = run.hook.ft_make_batches(run=run, model=model, batches=[given])
+                for batch in (batch for batches in made for batch in batches):
+                    loss = run.hook.ft_compute_loss(run=run, model=model, batch=batch)
+                    total += float(loss.total)
+                    units += run.hook.ft_count_units(run=run, batch=batch)
             metrics[f"{name}/loss"] = total / max(units, 1e-9)
+            metrics.update({f"{name}/{key}": value for key, value in reported(run).items()})
         for evaluator in run.parts("evaluator"):
             found = run.selection.call(evaluator, "ft_evaluate", run=run, model=model)
             metrics.update({f"{evaluator.name}/{key}": value for key, value in found.items()})
-    model.train(training)
     metrics["step"] = run.state.step
     run.state.history.append(metrics)
     run.progress.evaluated(metrics)
     run.selection.notify("ft_evaluated", run=run, metrics=metrics)
     return metrics
+
+
+@contextmanager
+def measuring(run: Run, model: nn.Module) -> Iterator[None]:
+    """Without dropout, and without a trace: training goes on as if nobody had looked."""
+    modules = [model, *run.modules.values()]
+    training = [module.training for module in modules]
+    generators = random_state()
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, was in zip(modules, training, strict=True):
+            module.train(was)
+        set_random_state(generators)
 
 
 class Meter:

@@ -28,7 +28,6 @@ def token_losses(run: Run, model: nn.Module, batch: Batch) -> TokenLosses:
     follows = torch.zeros_like(predicts)
     follows[:, 1:] = predicts[:, :-1]
 
-    head = run.model.get_output_embeddings()  # type: ignore[operator]
     width = weights.shape[1]
 
     def select(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -36,12 +35,17 @@ def token_losses(run: Run, model: nn.Module, batch: Batch) -> TokenLosses:
         # virtual tokens in front of the sequence shift the positions
         return (hidden[:, hidden.shape[1] - width :][predicts][None], *args[1:])
 
-    hook = head.register_forward_pre_hook(select)
+    find_head = getattr(run.model, "get_output_embeddings", None)
+    head = find_head() if find_head else None
+    hook = head.register_forward_pre_hook(select) if head is not None else None
     try:
         outputs = run.forward(model, batch)
     finally:
-        hook.remove()
+        if hook is not None:
+            hook.remove()
     logits: Tensor = outputs.logits
+    if hook is None:
+        logits = logits[:, logits.shape[1] - width :][predicts]
     losses = functional.cross_entropy(
         logits.reshape(-1, logits.shape[-1]).float(), batch["input_ids"][follows], reduction="none"
     )

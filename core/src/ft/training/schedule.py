@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def warmup_steps(warmup: float, steps: int) -> int:
     """``warmup`` as a number of steps: a share of all below 1, a count from 1."""
-    return math.ceil(warmup * steps) if warmup < 1 else int(warmup)
+    return math.ceil(round(warmup * steps, 6)) if warmup < 1 else int(warmup)
 
 
 def build_schedule(optimizer: Optimizer, options: OptimizerOptions, steps: int) -> LRScheduler:

@@ -127,30 +127,49 @@ class PeftAdapter(Adapter):
 
     @hookimpl
     def ft_add_adapter(self, run: Run, model: Any, name: str, folder: Path | None) -> bool:
-        if folder is None:
-            model.add_adapter(name, self.peft_config(run, model.get_base_model()))
-            # PEFT leaves an added adapter frozen until it is active
-            for parameter_name, parameter in model.named_parameters():
-                if f".{name}." in parameter_name:
-                    parameter.requires_grad_(True)
-        else:
-            model.load_adapter(folder, name, is_trainable=False)
+        former = model.active_adapter
+        with _same_frozen(model) as new:
+            if folder is None:
+                model.add_adapter(name, self.peft_config(run, model.get_base_model()))
+                model.set_adapter(name)  # PEFT says what of it trains once it is active
+                new.update({id(p): p.requires_grad for p in model.parameters()})
+                model.set_adapter(former)
+            else:
+                model.load_adapter(folder, name, is_trainable=False)
         return True
 
     @hookimpl
     def ft_use_adapter(self, run: Run, model: Any, name: str | None) -> Any:
-        return model.disable_adapter() if name is None else self._switched(run, model, name)
+        return _switched(model, name)
 
-    @contextmanager
-    def _switched(self, run: Run, model: Any, name: str) -> Iterator[None]:
-        former = model.active_adapter
-        trained = [p for _, p in run.trainable()]
+
+@contextmanager
+def _switched(model: Any, name: str | None) -> Iterator[None]:
+    former = model.active_adapter
+    with _same_frozen(model):
+        if name is None:
+            with model.disable_adapter():
+                yield
+            return
         try:
-            model.set_adapter(name)
-            for parameter in trained:  # PEFT freezes what is not active
-                parameter.requires_grad_(True)
+            with _same_frozen(model):
+                model.set_adapter(name)
             yield
         finally:
             model.set_adapter(former)
-            for parameter in trained:
-                parameter.requires_grad_(True)
+
+
+@contextmanager
+def _same_frozen(model: Any) -> Iterator[dict[int, bool]]:
+    """Keep what trains and what is frozen; PEFT trains what is active and freezes the rest.
+
+    Parameters that are added meanwhile are frozen, unless the dict says otherwise by id.
+    """
+    new: dict[int, bool] = {}
+    before = {id(parameter): parameter.requires_grad for parameter in model.parameters()}
+    try:
+        yield new
+    finally:
+        for parameter in model.parameters():
+            trains = before.get(id(parameter), new.get(id(parameter), False))
+            parameter.requires_grad_(trains)

@@ -93,6 +93,8 @@ class PreferenceRows(Dataset):
         for turns, column in ((chosen, options.chosen), (rejected, options.rejected)):
             if not turns or turns[0].role != "assistant":
                 raise RowError("does not go on with an assistant turn", field=column)
+        if chosen == rejected:
+            raise RowError("is the same as the chosen answer", field=options.rejected)
         margin = row.get(options.margin)
         return Preference(
             prompt=prompt,
@@ -168,7 +170,7 @@ def _split(
         if ours != theirs:
             break
         common += 1
-    # where one is the beginning of the other, or both are the same, the last turn is the answer
+    # where one is the beginning of the other, something is left of both all the same
     common = min(common, len(chosen) - 1, len(rejected) - 1)
     while common and chosen[common].role != "assistant":
         common -= 1

@@ -1,8 +1,20 @@
 """Gemma 3 (Gemma Team, 2025, arXiv:2503.19786): text models, and models that see images."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from pathlib import Path
 
-from ft.api import TINY, Checkpoint, ModelFamily, Template
+from ft.api import (
+    TINY,
+    Checkpoint,
+    InputError,
+    ModelFamily,
+    Rendered,
+    Run,
+    Template,
+    hookimpl,
+)
 
 template = Template(
     (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8"),
@@ -15,7 +27,30 @@ _TINY_TEXT = {
     "layer_types": ["sliding_attention", "full_attention"],
 }
 
-family = ModelFamily(
+
+class Gemma3(ModelFamily):
+    """Refuses images in packed rows.
+
+    The tokens of an image attend to each other in both directions. In a packed sequence
+    transformers (5.23) looks up which image a token belongs to by its position within the
+    document, not within the sequence, so images would attend to the wrong tokens.
+    """
+
+    @hookimpl
+    def ft_tokenize(self, run: Run, rendered: Sequence[Rendered]) -> None:
+        trainer = run.part("trainer")
+        if trainer is None or not trainer.options.packing:
+            return
+        row = next((row for row in rendered if row.media), None)
+        if row is not None:
+            raise InputError(
+                "a row with images cannot be packed for Gemma 3",
+                where=str(row.origin) if row.origin else None,
+                hint="set trainer.packing: false",
+            )
+
+
+family = Gemma3(
     title="Gemma 3",
     vendor="Google",
     model_types=("gemma3", "gemma3_text"),

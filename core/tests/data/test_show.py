@@ -1,0 +1,97 @@
+"""``ft data show``: every token of a row, as it is trained."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from ft.api import Encoded
+from ft.cli.data import data
+from ft.data.show import as_line, show_rows, summary
+from ft.errors import InputError
+
+ROW = Encoded([ord(c) for c in "a b\n"], [0, 0, 1, 0.5])
+
+
+def test_tokens_of_a_row(make_run):
+    tokens = show_rows(make_run(), ROW)
+    assert [t["token"] for t in tokens] == ["a", " ", "b", "\n"]
+    assert [t["trained"] for t in tokens] == [False, False, True, True]
+    assert tokens[3] == {
+        "sequence": "",
+        "document": 1,
+        "position": 3,
+        "id": 10,
+        "token": "\n",
+        "label": 10,
+        "trained": True,
+        "weight": 0.5,
+    }
+    assert summary(tokens) == "4 tokens, 2 trained (50%)"
+    assert as_line(tokens[1]).split() == ["1", "1", "32", "-", "0", "-100", "·"]
+    assert as_line(tokens[3]).split() == ["1", "3", "10", "train", "0.5", "10", "⏎"]
+
+
+def test_tokens_of_a_pack_say_their_document(make_run):
+    tokens = show_rows(make_run(), [ROW, ROW])
+    assert [t["document"] for t in tokens] == [1] * 4 + [2] * 4
+    assert [t["position"] for t in tokens] == [0, 1, 2, 3] * 2
+    assert summary(tokens) == "8 tokens in 2 documents, 4 trained (50%)"
+
+
+def test_tokens_of_a_pair_say_their_side(make_run):
+    tokens = show_rows(make_run(), {"chosen": ROW, "rejected": ROW, "margin": 1.0})
+    assert [t["sequence"] for t in tokens] == ["chosen"] * 4 + ["rejected"] * 4
+
+
+@pytest.fixture
+def show(make_run, monkeypatch):
+    run = make_run()
+    run.data = [ROW]
+    run.eval_data = {"a": [ROW], "b": [Encoded([120, 121], [0, 1])]}
+    asked = []
+
+    def read_recipe(path, overrides):
+        asked.append((str(path), overrides))
+        return "recipe"
+
+    monkeypatch.setattr("ft.recipe.read.read_recipe", read_recipe)
+    monkeypatch.setattr("ft.plugins.policy.installed_index", lambda: None)
+    monkeypatch.setattr(
+        "ft.recipe.resolve.resolve", lambda *_, **__: SimpleNamespace(output="folder")
+    )
+    monkeypatch.setattr("ft.pipeline.data.prepared_for_show", lambda *_: run)
+
+    def go(*arguments):
+        return CliRunner().invoke(data, ["show", *arguments], catch_exceptions=False)
+
+    go.asked = asked
+    return go
+
+
+def test_command_prints_a_row(show):
+    result = show("r.yaml", "trainer.max_length=9", "--row", "1")
+    assert result.exit_code == 0
+    assert show.asked == [("r.yaml", ("trainer.max_length=9",))]
+    lines = result.output.splitlines()
+    assert len(lines) == 6
+    assert lines[-1] == "4 tokens, 2 trained (50%)"
+
+
+def test_command_colours_what_is_trained(show):
+    from click.testing import CliRunner
+
+    result = CliRunner().invoke(data, ["show", "r.yaml"], color=True)
+    green = [line for line in result.output.splitlines() if "\x1b[32m" in line]
+    assert len(green) == 2
+
+
+def test_command_prints_json_of_evaluation_rows(show):
+    result = show("r.yaml", "--eval", "--row", "2", "--json")
+    assert [t["token"] for t in json.loads(result.output)] == ["x", "y"]
+
+
+def test_command_refuses_a_row_that_is_not_there(show):
+    with pytest.raises(InputError, match="no row 2: the training data has 1"):
+        show("r.yaml", "--row", "2")

@@ -1,0 +1,48 @@
+import pytest
+import torch
+from harness import tiny_run, train
+
+from ft.api import InputError
+from ft_adapter_freeze import adapter as freeze
+from ft_optimizer_adamw import optimizer as adamw
+from ft_trainer_sft import trainer as sft
+
+
+def freeze_run(folder, model_type="llama", **options):
+    plugins = [freeze.bind("freeze", options), adamw.bind("adamw"), sft.bind("sft", {"steps": 2})]
+    return tiny_run(folder, plugins, model_type=model_type)
+
+
+def trained(run):
+    return {name for name, _ in run.trainable()}
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gpt2"])
+def test_only_the_chosen_layers_change(tmp_path, model_type):
+    run = freeze_run(tmp_path, model_type, layers=1)
+    before = {name: p.clone() for name, p in run.model.named_parameters()}
+    train(run)
+    changed = {n for n, p in run.model.named_parameters() if not torch.equal(p, before[n])}
+    assert changed == trained(run)
+    assert all(".1." in name for name in changed)
+
+
+def test_first_layers_modules_and_further_parameters(tmp_path):
+    assert all(".0." in name for name in trained(freeze_run(tmp_path, layers=-1)))
+    names = trained(freeze_run(tmp_path, layers=1, modules=["mlp"], also=["lm_head"]))
+    assert "lm_head.weight" in names
+    assert all("mlp" in name for name in names - {"lm_head.weight"})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"layers": 3}, "has 2 decoder layers"),
+        ({"layers": 0}, "nothing to train"),
+        ({"layers": 1, "modules": ["mpl"]}, "nothing to train"),
+        ({"groups": ["vision"]}, "no part 'vision'"),
+    ],
+)
+def test_a_choice_that_trains_nothing_is_refused(tmp_path, options, words):
+    with pytest.raises(InputError, match=words):
+        freeze_run(tmp_path, **options)

@@ -1,0 +1,105 @@
+import pytest
+import torch
+from harness import tiny_run, train
+
+from ft.api import InputError, ModelFamily
+from ft_adapter_lora import adapter as lora
+from ft_optimizer_adamw import optimizer as adamw
+from ft_trainer_sft import trainer as sft
+
+IDS = torch.arange(3, 23)[None]
+
+
+def logits(model):
+    with torch.no_grad():
+        return model.eval()(input_ids=IDS).logits
+
+
+def lora_run(folder, model_type="llama", family=None, **options):
+    plugins = [
+        lora.bind("lora", options),
+        adamw.bind("adamw", {"learning_rate": 1e-2}),
+        sft.bind("sft", {"steps": 10, "precision": "float32"}),
+    ]
+    return tiny_run(folder, plugins, model_type=model_type, family=family)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gpt2"])
+def test_starts_unchanged_and_trains_only_the_update(tmp_path, model_type):
+    run = lora_run(tmp_path, model_type, rank=4)
+    base = {n: p.clone() for n, p in run.model.named_parameters() if "lora_" not in n}
+    torch.testing.assert_close(logits(run.model), logits(run.load_base()), rtol=0, atol=0)
+    losses = train(run)
+    assert losses[-1] < losses[0]
+    assert all("lora_" in name for name, _ in run.trainable())
+    for name, parameter in run.model.named_parameters():
+        if name in base:
+            assert torch.equal(parameter, base[name]), name
+
+
+@pytest.mark.parametrize("options", [{}, {"rslora": True}, {"modules_to_save": ["lm_head"]}])
+def test_saved_restored_and_merged_are_the_same(tmp_path, options):
+    run = lora_run(tmp_path, **options)
+    train(run)
+    trained = logits(run.model)
+    folder = run.folder / "result"
+    run.hook.ft_save_model(run=run, model=run.model, folder=folder)
+    restored = run.load_result()
+    torch.testing.assert_close(logits(restored), trained, rtol=0, atol=0)
+    torch.testing.assert_close(logits(run.merge(restored)), trained, rtol=1e-4, atol=1e-4)
+
+
+def test_goes_on_from_a_saved_adapter(tmp_path):
+    first = lora_run(tmp_path)
+    train(first)
+    first.hook.ft_save_model(run=first, model=first.model, folder=tmp_path / "saved")
+    second = lora_run(tmp_path, continue_from=str(tmp_path / "saved"))
+    torch.testing.assert_close(logits(second.model), logits(first.model), rtol=0, atol=0)
+    assert len(list(second.trainable())) == len(list(first.trainable()))
+
+
+def test_alpha_follows_the_rank(tmp_path):
+    config = lora_run(tmp_path, rank=3).model.peft_config["default"]
+    assert (config.r, config.lora_alpha) == (3, 6)
+
+
+def test_layers_are_chosen_by_number(tmp_path):
+    run = lora_run(tmp_path, layers=[1])
+    assert {".1." in name for name, _ in run.trainable()} == {True}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"target": ["q_prjo"]}, "q_proj"),
+        ({"target": r".*\.nothing"}, "matches no layer"),
+        ({"layers": [7]}, "no such layers"),
+        ({"experts": True}, "no fused expert weights"),
+        ({"groups": ["vision"]}, "no part 'vision'"),
+    ],
+)
+def test_what_matches_nothing_is_refused(tmp_path, options, words):
+    with pytest.raises(InputError) as caught:
+        lora_run(tmp_path, **options)
+    assert words in str(caught.value)
+
+
+def test_adapter_of_another_base_names_the_shapes(tmp_path):
+    run = lora_run(tmp_path / "a")
+    run.hook.ft_save_model(run=run, model=run.model, folder=tmp_path / "saved")
+    wider = ModelFamily(
+        "Llama", "Meta", ("llama",), tiny={"llama": {"hidden_size": 96, "head_dim": 24}}
+    )
+    with pytest.raises(InputError, match=r"another base model .*\[16, 64\].*\[16, 96\]"):
+        lora_run(tmp_path / "b", family=wider, continue_from=str(tmp_path / "saved"))
+
+
+def test_vision_layers_are_left_alone_unless_asked_for(tmp_path):
+    family = ModelFamily(
+        "Halves", "", ("llama",), groups={"vision": "model.layers.0", "language": "model.layers.1"}
+    )
+    names = [name for name, _ in lora_run(tmp_path, family=family).trainable()]
+    assert names
+    assert not any("layers.0." in name for name in names)
+    both = lora_run(tmp_path, family=family, groups=["vision", "language"])
+    assert len(list(both.trainable())) == 2 * len(names)

@@ -1,0 +1,45 @@
+import pytest
+from harness import tiny_run, train
+
+from ft.api import InputError
+from ft_adapter_peft import adapter as peft
+from ft_optimizer_adamw import optimizer as adamw
+from ft_trainer_sft import trainer as sft
+
+
+def peft_run(folder, **options):
+    plugins = [
+        peft.bind("peft", options),
+        adamw.bind("adamw", {"learning_rate": 1e-2}),
+        sft.bind("sft", {"steps": 10, "precision": "float32"}),
+    ]
+    return tiny_run(folder, plugins)
+
+
+@pytest.mark.parametrize(
+    ("method", "config"),
+    [("LOHA", {"r": 4}), ("LOKR", {"r": 4}), ("VERA", {"r": 8, "vera_dropout": 0.0})],
+)
+def test_a_method_by_name_trains(tmp_path, method, config):
+    losses = train(peft_run(tmp_path, method=method, target=["q_proj"], config=config))
+    assert losses[-1] < losses[0]
+
+
+def test_a_prompt_method_has_no_target_and_cannot_be_merged(tmp_path):
+    run = peft_run(tmp_path, method="PROMPT_TUNING", target=[], config={"num_virtual_tokens": 4})
+    losses = train(run)
+    assert losses[-1] < losses[0]
+    with pytest.raises(InputError, match="cannot be merged"):
+        run.merge(run.model)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"method": "LOAR"}, "no method LOAR"),
+        ({"method": "LOHA", "config": {"rank": 4}}, "refuses adapter.config"),
+    ],
+)
+def test_an_unknown_method_or_option_is_refused(tmp_path, options, words):
+    with pytest.raises(InputError, match=words):
+        peft_run(tmp_path, **options)

@@ -1,0 +1,20 @@
+import pytest
+from families import assert_groups, assert_packs, assert_trains, load, random_ids
+from tiny import write_tiny
+
+from ft_model_gpt2 import family
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = write_tiny(tmp_path_factory.mktemp("gpt2"), "gpt2", "gpt2")
+    return load(family, "gpt2", folder)
+
+
+def test_trains(model):
+    assert_groups(family, model)
+    assert_trains(model, input_ids=random_ids(20)[0][None])
+
+
+def test_packed_equals_unpacked(model):
+    assert_packs(model)
