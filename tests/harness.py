@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ft.api import Encoded, ModelFamily, Plugin, Progress, Run
 from ft.pipeline.defaults import DEFAULTS
-from ft.pipeline.load import adapt, load_config
+from ft.pipeline.load import adapt, load_config, load_processor
 from ft.pipeline.run import start_process
 from ft.pipeline.run import train as train_steps
+from ft.pipeline.save import save_modules
 from ft.plugins.selection import Selection
 
 
@@ -78,7 +79,9 @@ def tiny_run(
 ) -> Run:
     """A run that is ready to train: model loaded and adapted, data in place.
 
-    ``plugins`` are bound; the model family is added. Train it with :func:`train`.
+    ``plugins`` are bound; the model family is added. ``rows`` may be a function of the run.
+    The checkpoint in ``folder / "model"`` is used where there is one, with its tokenizer if it
+    has one, and written otherwise. Train it with :func:`train`.
     """
     family = family or ModelFamily("Llama", "Meta", ("llama",))
     checkpoint = folder / "model"
@@ -91,7 +94,9 @@ def tiny_run(
     run.tokenizer = NoTokenizer()
     start_process(run, "cpu")
     load_config(run)
-    run.data = rows if rows is not None else random_rows()
+    if (checkpoint / "tokenizer.json").exists():
+        load_processor(run)
+    run.data = rows(run) if callable(rows) else rows if rows is not None else random_rows()
     adapt(run)
     return run
 
@@ -100,3 +105,49 @@ def train(run: Run, resume: Path | None = None) -> list[float]:
     """Train to the end; returns the loss of each step."""
     train_steps(run, resume)
     return [line["loss"] for line in run.state.history if "loss" in line]
+
+
+def save(run: Run) -> Path:
+    """Save the result as the pipeline does, without a tokenizer; returns its folder."""
+    folder = run.folder / "result"
+    folder.mkdir(exist_ok=True)
+    run.hook.ft_finish_model(run=run, model=run.model)
+    run.hook.ft_save_model(run=run, model=run.model, folder=folder)
+    save_modules(run, folder)
+    return folder
+
+
+def weights(run: Run) -> dict[str, Any]:
+    """Copies of all parameters of a run, those beside the model included."""
+    return {name: p.detach().clone() for name, p in run._parameters()}
+
+
+def changed(run: Run, before: dict[str, Any]) -> set[str]:
+    """The names of the parameters that differ from ``before``."""
+    return {name for name, p in run._parameters() if not p.equal(before[name])}
+
+
+def logits(model: Any) -> Any:
+    """What a model makes of a fixed sequence, in evaluation mode."""
+    import torch
+
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        found = model(input_ids=torch.arange(3, 19)[None], use_cache=False).logits
+    model.train(training)
+    return found
+
+
+def assert_resumes(make_run: Callable[[], Run], step: int) -> None:
+    """A run that goes on from its checkpoint at ``step`` ends as if nothing had happened.
+
+    The trainer saves at ``step`` and keeps that checkpoint.
+    """
+    whole = make_run()
+    train(whole)
+    again = make_run()
+    losses = train(again, whole.folder / "checkpoints" / f"step-{step:06d}")
+    assert again.state.step == whole.state.step > step
+    assert losses == [line["loss"] for line in whole.state.history if "loss" in line]
+    assert changed(again, weights(whole)) == set()

@@ -13,10 +13,10 @@ from itertools import product
 from typing import Any
 
 import pytest
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from ft.api import Conversation, Message, Part, ToolCall
-from ft.data.render import _run_template, unmarked
-from ft.errors import InputError
+from ft.data.render import unmarked
 
 VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}
 
@@ -108,13 +108,18 @@ def conversations_with_images() -> Iterator[Conversation]:
 def text_of(
     jinja: str, conversation: Conversation, prompt: bool, variables: Mapping[str, Any]
 ) -> str | None:
-    """What a template writes, or ``None`` where it refuses the conversation."""
+    """What transformers renders with a template, or ``None`` where it refuses."""
     try:
-        # both templates get the messages as they are
-        messages = [message.as_template_input() for message in conversation.messages]
-        return _run_template(jinja, messages, conversation, prompt, variables)[0]
-    except InputError:
+        texts, _ = render_jinja_template(
+            conversations=[[message.as_template_input() for message in conversation.messages]],
+            tools=list(conversation.tools) or None,
+            chat_template=jinja,
+            add_generation_prompt=prompt,
+            **variables,
+        )
+    except Exception:
         return None
+    return texts[0]
 
 
 def assert_as_published(

@@ -1,3 +1,7 @@
+"""``python -m ft``: the same as ``ft``."""
+
+import sys
+
 from ft.cli import main
 
-main()
+sys.exit(main())

@@ -195,6 +195,7 @@ def test_files_of_a_folder(tmp_path, files, choice, expected):
     ("files", "choice", "what"),
     [
         (["main/train-0-of-1.csv", "socratic/train-0-of-1.csv"], {}, "main, socratic"),
+        (["a/test-0-of-1.csv", "b/test-0-of-1.csv"], {"split": "test"}, "several subsets: a, b"),
         (["train_sft.jsonl", "train_gen.jsonl"], {}, "train_gen, train_sft"),
         (["train.jsonl"], {"split": "test"}, "no file of the split test"),
         (["train.jsonl"], {"subset": "en"}, "no subset en"),

@@ -111,7 +111,7 @@ class TestMarks:
 
     def test_any_error_of_a_template_is_an_input_error(self):
         with pytest.raises(InputError, match="concatenate"):
-            rendered([Message("user", None)], "{{ 'a' + messages[0].content }}")
+            rendered(TURNS, "{{ 'a' + 1 }}")
 
     def test_tools_are_none_where_there_are_none(self):
         assert rendered(TURNS, "{{ tools is none }}").text == "True"
@@ -238,7 +238,7 @@ class TestAgrees:
         own = unmarked(MARKED).replace("<end>", "</end>")
         answer = agrees(run_with(own), self.plugin())
         assert "one turn" in answer
-        assert "'</end>" in answer
+        assert "</end>" in answer
 
     def test_refused_by_one(self):
         own = "{% if tools %}{{ raise_exception('no') }}{% endif %}" + unmarked(MARKED)

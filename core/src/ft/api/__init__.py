@@ -30,7 +30,7 @@ from ft.api.examples import (
 )
 from ft.api.exporter import Exporter
 from ft.api.kernel import Kernel
-from ft.api.kinds import KINDS, Kind
+from ft.kinds import KINDS, Kind
 from ft.api.model import TINY, Checkpoint, ModelFamily, ModelOptions
 from ft.api.optimizer import Optimizer, OptimizerOptions
 from ft.api.plugin import Options, Plugin

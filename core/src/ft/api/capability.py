@@ -57,6 +57,7 @@ VOCABULARY: dict[str, Capability] = {
         ),
         Capability("streaming", "data that is read while it is trained on", ("trainer",)),
         # how a step is taken
+        Capability("optimizer", "an optimizer"),
         Capability(
             "gradient-checkpointing", "activations recomputed backward", ("kernel", "trainer")
         ),

@@ -43,6 +43,7 @@ class Optimizer(Plugin):
 
     kind = "optimizer"
     Options = OptimizerOptions
+    provides = frozenset({"optimizer"})
     accepts = frozenset({"gradient-accumulation", "gradient-clipping", "data-parallel"})
 
     @hookimpl

@@ -13,7 +13,11 @@ from ft.api.capability import Capabilities
 
 
 class Options(pydantic.BaseModel):
-    """The options of a plugin: strict, immutable, documented field by field."""
+    """The options of a plugin: strict, immutable, documented field by field.
+
+    An option cannot be called as a key of the recipe itself: ``name`` in any part, ``source``
+    and ``family`` in a model, the keys of a data entry in a data format.
+    """
 
     model_config = pydantic.ConfigDict(
         extra="forbid", frozen=True, validate_default=True, protected_namespaces=()
@@ -38,8 +42,10 @@ class Plugin:
     provides: ClassVar[Set[str]] = frozenset()
     conflicts: ClassVar[Set[str]] = frozenset()
     suggests: ClassVar[Mapping[str, Any]] = {}
-    """Parts of a recipe that this plugin fills in where the recipe is silent, such as
-    ``{"optimizer": "adamw"}``. Lists are added to the recipe's."""
+    """Parts of a recipe that this plugin fills in where the recipe is silent: a name
+    (``{"optimizer": "adamw"}``), a name with options (``{"optimizer": {"name": "adamw",
+    "learning_rate": 2e-4}}``), options of whatever is chosen (without ``name``), or a list,
+    which is added to the recipe's."""
     paper: ClassVar[str | None] = None
     """The method's paper, as ``arXiv:2106.09685``."""
 

@@ -111,6 +111,7 @@ class Trainer(Plugin):
     kind = "trainer"
     Options = TrainerOptions
     takes: tuple[type[Example], ...] = ()
+    needs = frozenset({"optimizer"})
     accepts = frozenset(
         {"quantized-base", "data-parallel", "virtual-tokens", "gradient-checkpointing"}
     )

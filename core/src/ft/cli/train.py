@@ -26,14 +26,15 @@ def train(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     from ft.cli.quiet import quiet_libraries
     from ft.pipeline.run import execute
     from ft.plugins.policy import installed_index
-    from ft.recipe.fit import refuse_misfits
+    from ft.recipe.alternatives import refuse_misfits
     from ft.recipe.read import read_recipe
     from ft.recipe.resolve import resolve
 
     quiet_libraries()
     with TerminalProgress() as progress:
-        resolved = resolve(read_recipe(recipe, overrides), installed_index(), progress=progress)
-        refuse_misfits(resolved.selection.all())
+        index = installed_index()
+        resolved = resolve(read_recipe(recipe, overrides), index, progress=progress)
+        refuse_misfits(resolved.selection.all(), index)
         run = execute(resolved, progress)
     _print_outcome(run, as_json)
 

@@ -87,7 +87,8 @@ def _all_files(folder: Path) -> list[Path]:
 
 
 def _choose(folder: Path, files: list[Path], split: str | None) -> list[Path]:
-    chosen = _of_split(folder, files, split or "train")
+    wanted = split or "train"
+    chosen = _of_split(folder, files, wanted)
     if not chosen:
         if split:
             raise InputError(
@@ -98,7 +99,7 @@ def _choose(folder: Path, files: list[Path], split: str | None) -> list[Path]:
         return [f for f in files if not _HELD_OUT & _words(folder, f)] or files
     labels = {_label(f) for f in chosen}
     homes = {f.parent.relative_to(folder).as_posix() for f in chosen}
-    if len(homes) > 1 and len(labels) == 1 and not any(split or "train" in h for h in homes):
+    if len(homes) > 1 and len(labels) == 1 and not any(wanted in h.split("/") for h in homes):
         raise InputError(
             f"the folder has several subsets: {_listed(homes)}",
             where=str(folder),

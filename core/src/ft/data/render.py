@@ -160,9 +160,8 @@ def first_difference(jinja: str, other: str, variables: Mapping[str, Any]) -> st
     """
     for name, conversation in PROBES.items():
         for prompt in (False, True):
-            one, two = (
-                _text_or_none(text, conversation, prompt, variables) for text in (jinja, other)
-            )
+            one = _text_or_none(jinja, conversation, prompt, variables)
+            two = _text_or_none(other, conversation, prompt, variables)
             if one == two:
                 continue
             if one is None or two is None:
@@ -172,9 +171,10 @@ def first_difference(jinja: str, other: str, variables: Mapping[str, Any]) -> st
                 (i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b),
                 min(len(one), len(two)),
             )
+            near = slice(max(at - 20, 0), at + 20)
             return (
                 f"a conversation with {name} differs at character {at}: "
-                f"{one[at : at + 40]!r} against {two[at : at + 40]!r}"
+                f"{one[near]!r} against {two[near]!r}"
             )
     return None
 
@@ -243,7 +243,7 @@ def _run_template(
             hint="change the conversation to what the model's format allows, or choose another "
             "template",
         ) from error
-    return texts[0], marked[0] if marks else []
+    return texts[0], list(marked[0]) if marks else []
 
 
 def _text_or_none(

@@ -74,7 +74,7 @@ def _encode_texts(run: Run, rows: Sequence[Rendered]) -> list[Encoded]:
     ):
         weights = _token_weights(offsets, row.spans)
         # a model with media tells text by zeros, in rows of text too
-        per_token = {name: [0] * len(ids) for name in columns}
+        per_token: dict[str, Sequence[int]] = {name: [0] * len(ids) for name in columns}
         encoded.append(Encoded(ids, weights, per_token, origin=row.origin))
     return encoded
 
@@ -91,10 +91,12 @@ def _token_weights(
     """
     weights = [0.0] * len(offsets)
     for start, end, weight in spans:
+        if start >= end:
+            continue
         first = bisect_right(offsets, start, key=_END)
         stop = bisect_left(offsets, end, key=_START)
         covered = offsets[stop - 1][1] if stop else 0
-        if start < end and covered < end and stop < len(offsets):
+        if covered < end and stop < len(offsets):
             stop += 1
         weights[first:stop] = [weight] * (stop - first)
     return weights

@@ -131,7 +131,7 @@ def check_kind(kind: str) -> None:
     """Raise :class:`ft.errors.InputError` for a kind that this core does not have."""
     from difflib import get_close_matches
 
-    from ft.api.kinds import KINDS
+    from ft.kinds import KINDS
 
     if kind not in KINDS:
         close = get_close_matches(kind, KINDS, 1)

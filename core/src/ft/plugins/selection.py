@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from ft.api import hookspecs
-from ft.api.kinds import CALL_ORDER
+from ft.kinds import CALL_ORDER
 from ft.api.plugin import Plugin
 from ft.errors import FtError, PluginError
 

@@ -9,9 +9,9 @@ from itertools import product
 import pydantic
 
 from ft.api.capability import VOCABULARY
-from ft.api.kinds import KINDS
+from ft.kinds import KINDS
 from ft.api.plugin import Plugin
-from ft.errors import FtError
+from ft.errors import FtError, InputError
 from ft.plugins.index import Index
 from ft.plugins.load import load
 from ft.recipe.fit import Misfit, capabilities, misfits
@@ -53,6 +53,18 @@ def nearest(plugins: Sequence[Plugin], index: Index) -> list[Edit] | None:
                 if second.old is not edit.new and not misfits(_apply(changed, second)):
                     return [edit, second]
     return None
+
+
+def refuse_misfits(plugins: Sequence[Plugin], index: Index) -> None:
+    """Raise :class:`InputError` where ``plugins`` do not fit, with the nearest that do."""
+    found = misfits(plugins)
+    if not found:
+        return
+    edits = nearest(plugins, index)
+    raise InputError(
+        " ".join(["this recipe does not fit.", *(misfit.sentence for misfit in found)]),
+        hint=f"what fits: {'; '.join(edit.text for edit in edits)}" if edits else None,
+    )
 
 
 def _apply(plugins: Sequence[Plugin], edit: Edit) -> list[Plugin]:

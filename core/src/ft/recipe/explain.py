@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ft.api.kinds import KINDS
+from ft.kinds import KINDS
 from ft.api.plugin import Plugin
 from ft.errors import InputError
 from ft.recipe.keys import (

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
-from ft.api.kinds import KINDS, Kind
+from ft.kinds import KINDS, Kind
 
 Key = tuple[str | int, ...]
 """Where a value stands: ``("data", 0, "rows")``, written ``data.0.rows``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pydantic
 
-from ft.api.kinds import KINDS
+from ft.kinds import KINDS
 from ft.api.plugin import Plugin
 from ft.errors import FtError, InputError
 from ft.plugins.index import Index

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ft.api.kinds import KINDS, Kind
+from ft.kinds import KINDS, Kind
 from ft.api.plugin import Plugin
 from ft.errors import InputError, PluginError
 from ft.plugins.index import Index, Record

@@ -23,6 +23,7 @@ from ft.recipe.keys import (
     MODEL,
     PART_KINDS,
     REQUIRED,
+    TOP_KEYS,
     DataKeys,
     Key,
     RunKeys,
@@ -44,16 +45,18 @@ def resolve(
     *,
     progress: Progress | None = None,
     fetch_weights: bool = True,
+    required: Sequence[str] = REQUIRED,
 ) -> Resolved:
     """Find, infer, validate and bind every part of ``recipe``.
 
     Without ``fetch_weights`` sources are asked for a model's configuration alone. Every
-    inference is said to ``progress`` and kept in ``settings`` with its origin. Whether the
+    inference is said to ``progress`` and kept in ``settings`` with its origin. ``required``
+    are the keys that must be there; a trained model is opened with fewer. Whether the
     parts go together is a question for :func:`ft.recipe.fit.misfits`.
 
     Raises :class:`InputError` for what is missing, unknown, invalid or cannot be inferred.
     """
-    return _Resolver(recipe, index, progress or Progress(), fetch_weights).resolve()
+    return _Resolver(recipe, index, progress or Progress(), fetch_weights, required).resolve()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,15 @@ class _Entry:
 
 
 class _Resolver:
-    def __init__(self, recipe: Recipe, index: Index, progress: Progress, fetch_weights: bool):
+    def __init__(
+        self,
+        recipe: Recipe,
+        index: Index,
+        progress: Progress,
+        fetch_weights: bool,
+        required: Sequence[str],
+    ):
+        self.required = required
         self.recipe = recipe
         self.index = index
         self.progress = progress
@@ -76,12 +87,12 @@ class _Resolver:
         self.settings: dict[str, Setting] = {}
 
     def resolve(self) -> Resolved:
-        self._require((MODEL, DATA), self._written)
+        self._require([key for key in (MODEL, DATA) if key in self.required], self._written)
         model, folder = self._model()
         data, eval_data = self._data(DATA), self._data(EVAL_DATA)
         fixed = [model, *(entry.part for entry in (*data, *eval_data))]
         parts = complete(self.recipe, self.index, fixed, self._family_template(model))
-        self._require(REQUIRED, {part.key[0] for part in parts})
+        self._require(self.required, {part.key[0] for part in parts})
         bound = self._bind(parts)
         own = self._run_keys()
         self._order_settings()
@@ -265,8 +276,6 @@ class _Resolver:
         return own
 
     def _order_settings(self) -> None:
-        from ft.recipe.keys import TOP_KEYS
-
         self.settings = dict(
             sorted(
                 self.settings.items(), key=lambda item: TOP_KEYS.index(item[0].partition(".")[0])

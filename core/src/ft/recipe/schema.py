@@ -8,7 +8,7 @@ from typing import Any
 
 import pydantic
 
-from ft.api.kinds import Kind
+from ft.kinds import Kind
 from ft.errors import FtError
 from ft.plugins.index import Index
 from ft.plugins.load import load

@@ -25,10 +25,10 @@ class Qwen2_5_VLProcessor(transformers.Qwen2_5_VLProcessor):  # noqa: N801
         self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
         ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
 
-    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
+    def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> Any:
         # where videos can be read, their processor is loaded from this file
         self.image_processor.save_pretrained(save_directory)
-        return super().save_pretrained(save_directory, **kwargs)
+        return super().save_pretrained(save_directory, push_to_hub, **kwargs)
 
 
 def load(folder: Path, options: Mapping[str, Any]) -> Qwen2_5_VLProcessor:

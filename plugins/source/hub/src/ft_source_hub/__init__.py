@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ft.api import InputError, Run, Source, hookimpl
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-_CONFIG = ("*.json", "*.jinja", "*.txt", "*.model", "*.py", "*.tiktoken")
-_OTHER_FORMS = ("original/*", "*.gguf", "*.onnx", "onnx/*", "*.h5", "*.msgpack", "*.ot")
-_PICKLED = ("*.bin", "*.pth", "*.pt")
+_CONFIG = ["*.json", "*.jinja", "*.txt", "*.model", "*.py", "*.tiktoken"]
+_OTHER_FORMS = ["original/*", "*.gguf", "*.onnx", "onnx/*", "*.h5", "*.msgpack", "*.ot"]
+_PICKLED = ["*.bin", "*.pth", "*.pt"]
 
 
 class Hub(Source):
@@ -43,7 +40,7 @@ class Hub(Source):
         return Path(folder)
 
 
-def _unwanted(repo: str, revision: str | None) -> Sequence[str]:
+def _unwanted(repo: str, revision: str | None) -> list[str]:
     """Files that a checkpoint is complete without."""
     import huggingface_hub
 
@@ -53,7 +50,7 @@ def _unwanted(repo: str, revision: str | None) -> Sequence[str]:
         # the download says what is wrong, or finds everything in the cache
         return _OTHER_FORMS
     safe = any(name.endswith(".safetensors") for name in files)
-    return (*_OTHER_FORMS, *_PICKLED) if safe else _OTHER_FORMS
+    return _OTHER_FORMS + _PICKLED if safe else _OTHER_FORMS
 
 
 def _explain(error: Exception, repo: str, revision: str, kind: str) -> InputError:

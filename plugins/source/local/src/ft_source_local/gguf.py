@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,11 +84,12 @@ def _convert(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
     try:
         with _read_once():
-            tokenizer = AutoTokenizer.from_pretrained(**where)
-            model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                file.parent, gguf_file=file.name, dtype=torch.float32
+            )
     # transformers and gguf report a file they cannot read with errors of many types
     except Exception as error:
         raise InputError(
@@ -112,8 +114,9 @@ def _read_once() -> Iterator[None]:
     the map of tensor names for each module; of a file with a large vocabulary that is most of
     the time. Within this context the ``gguf`` package remembers both.
     """
-    import gguf
     import numpy as np
+
+    gguf: Any = importlib.import_module("gguf")
 
     class Reader(gguf.GGUFReader):
         def _get(self, *args: Any, **kwargs: Any) -> Any:
