@@ -28,7 +28,7 @@ install: $(BIN)/uv wheels
 
 wheels: $(BIN)/uv
 	rm -rf $(VENV)/wheels
-	$(BIN)/uv build --quiet --all-packages --wheel --out-dir $(VENV)/wheels
+	$(BIN)/uv build --quiet --no-sources --all-packages --wheel --out-dir $(VENV)/wheels
 
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)

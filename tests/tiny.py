@@ -69,11 +69,11 @@ def write_tiny(folder: Path, family: str, model_type: str, *, images: bool = Fal
 
 
 def _template(family: ModelFamily, module: Any) -> Template | None:
-    if family.template is None:
+    if not family.templates:
         return None
     if hasattr(module, "template"):
         return module.template
-    return importlib.import_module(f"ft_template_{family.template.replace('-', '_')}").template
+    return importlib.import_module(f"ft_template_{family.templates[-1].replace('-', '_')}").template
 
 
 @lru_cache(maxsize=16)

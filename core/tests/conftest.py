@@ -57,7 +57,7 @@ class Site:
         """Install ``ft-adapter-<name>``, which works unless ``source`` says otherwise."""
         if source is None:
             source = "from ft.api import Adapter\nplugin = Adapter()\n"
-        module = f"ft_adapter_{name}"
+        module = f"made_{name}"  # never that of a plugin which is really installed
         return self.add(
             f"ft-adapter-{name}", {f"adapter:{name}": f"{module}:plugin"}, source, **options
         )

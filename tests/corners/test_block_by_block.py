@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import torch
-from ft_adapter_full import adapter
-from ft_trainer_sft import trainer
 from harness import assert_resumes, changed, tiny_run, train, weights
 
 from ft.api import Field, Optimizer, OptimizerOptions, Tracker, hookimpl
+from ft_adapter_full import adapter
+from ft_trainer_sft import trainer
 
 
 class BlockAdam(torch.optim.Optimizer):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 
 import torch
-from ft_optimizer_adamw import optimizer
-from ft_trainer_sft import trainer
 from harness import assert_resumes, changed, logits, save, tiny_run, train, weights
 from transformers import AutoModelForCausalLM
 
 from ft.api import Adapter, Field, Options, hookimpl
+from ft_optimizer_adamw import optimizer
+from ft_trainer_sft import trainer
 
 
 class BlockExpansion(Adapter):
@@ -52,7 +52,9 @@ def make(folder):
     return tiny_run(
         folder,
         [
-            trainer.bind("sft", {"batch_size": 4, "epochs": 3, "save_every": 3, "keep_checkpoints": 9}),
+            trainer.bind(
+                "sft", {"batch_size": 4, "epochs": 3, "save_every": 3, "keep_checkpoints": 9}
+            ),
             optimizer.bind("adamw", {"learning_rate": 3e-3}),
             BlockExpansion().bind("expand"),
         ],

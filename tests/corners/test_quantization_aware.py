@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import torch
-from ft_adapter_full import adapter
-from ft_optimizer_adamw import optimizer
-from ft_trainer_sft import trainer
 from harness import assert_resumes, logits, save, tiny_run, train
 from safetensors.torch import load_file, save_model
 from torch import nn
 from torch.nn import functional
 
 from ft.api import Quantizer, hookimpl
+from ft_adapter_full import adapter
+from ft_optimizer_adamw import optimizer
+from ft_trainer_sft import trainer
 
 
 def scales(weight):
@@ -88,7 +88,9 @@ def make(folder):
     return tiny_run(
         folder,
         [
-            trainer.bind("sft", {"batch_size": 4, "epochs": 4, "save_every": 3, "keep_checkpoints": 9}),
+            trainer.bind(
+                "sft", {"batch_size": 4, "epochs": 4, "save_every": 3, "keep_checkpoints": 9}
+            ),
             optimizer.bind("adamw", {"learning_rate": 2e-3}),
             adapter.bind("full"),
             Int8Aware().bind("int8-aware"),

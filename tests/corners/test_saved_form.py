@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 
 import torch
-from ft_adapter_peft import PeftAdapter
-from ft_optimizer_adamw import optimizer
-from ft_trainer_sft import trainer
 from harness import assert_resumes, changed, logits, save, tiny_run, train, weights
 from safetensors.torch import save_file
 
 from ft.api import Field, hookimpl
+from ft_adapter_peft import PeftAdapter
+from ft_optimizer_adamw import optimizer
+from ft_trainer_sft import trainer
 
 
 class Pissa(PeftAdapter):
@@ -74,7 +74,9 @@ def make(folder):
     return tiny_run(
         folder,
         [
-            trainer.bind("sft", {"batch_size": 4, "epochs": 4, "save_every": 3, "keep_checkpoints": 9}),
+            trainer.bind(
+                "sft", {"batch_size": 4, "epochs": 4, "save_every": 3, "keep_checkpoints": 9}
+            ),
             optimizer.bind("adamw", {"learning_rate": 3e-3}),
             Pissa().bind("pissa"),
         ],

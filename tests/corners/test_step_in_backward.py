@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from ft_adapter_full import adapter
-from ft_trainer_sft import trainer
 from harness import assert_resumes, changed, tiny_run, train, weights
 
 from ft.api import Optimizer, hookimpl
 from ft.recipe.fit import misfits
+from ft_adapter_full import adapter
+from ft_trainer_sft import trainer
 
 
 class StepsInBackward(torch.optim.Optimizer):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ft_adapter_peft import PeftAdapter
-from ft_optimizer_adamw import optimizer
-from ft_trainer_sft import trainer
 from harness import assert_resumes, changed, logits, save, tiny_run, train, weights
 
 from ft.api import Field, InputError
 from ft.recipe.fit import misfits
+from ft_adapter_peft import PeftAdapter
+from ft_optimizer_adamw import optimizer
+from ft_trainer_sft import trainer
 
 
 class PromptTuning(PeftAdapter):

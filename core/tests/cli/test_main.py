@@ -41,7 +41,7 @@ def test_nothing_heavy_is_imported(site, python, arguments: list[str]) -> None:
     ).splitlines()[-1]
     heavy = {"torch", "transformers", "pydantic", "numpy", "rich", "yaml"}
     assert not heavy & set(loaded.split())
-    assert "ft_adapter_lora" not in loaded
+    assert "made_lora" not in loaded
     assert "ft_command_board" not in loaded
 
 

@@ -42,7 +42,7 @@ def every_state(site):
     site.adapter("cut")
     (site.path / "ft_adapter_cut-0.1.0.dist-info" / "METADATA").write_bytes(b"Metadata-Ver")
     site.adapter("gone")
-    (site.path / "ft_adapter_gone.py").unlink()
+    (site.path / "made_gone.py").unlink()
     site.adapter("forbidden")
     site.adapter("shared")
     works = "from ft.api import Adapter\nplugin = Adapter()\n"
@@ -141,7 +141,7 @@ def test_search(site, ft) -> None:
 
 
 def test_info(site, ft) -> None:
-    site.adapter("lora", LORA, summary="LoRA", match={"columns a+b": "ft_adapter_lora:plugin"})
+    site.adapter("lora", LORA, summary="LoRA", match={"columns a+b": "made_lora:plugin"})
     out = ft("plugins", "info", "adapter:lora").out
     assert "adapter:lora  ft-adapter-lora 0.1.0  ok" in out
     assert "W + B A, with `W` frozen." in out

@@ -174,3 +174,14 @@ def test_paths_of_media_count_from_the_data_file(make_run, part, tmp_path, monke
     write(file, [{"q": "x", "images": ["pictures/9.png"]}])
     with pytest.raises(InputError, match=r"(?s)row 1: image: there is no file pictures/9.png"):
         load_examples(run, [part(run, file)])
+
+
+def test_split_pieces_predict_every_token_once():
+    from ft.api import Encoded, Text
+    from ft.data.fit import Fit
+
+    row = Encoded(list(range(10)), [1.0] * 10)
+    pieces = Fit(4, "split")(Text("x"), row).rows
+    predicted = [token for piece in pieces for token in list(piece.input_ids)[1:]]
+    assert predicted == list(range(1, 10))
+    assert max(map(len, pieces)) == 4

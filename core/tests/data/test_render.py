@@ -200,6 +200,11 @@ class TestOwn:
         last = [*TURNS[:1], Message("assistant", "two", train=False), *TURNS[2:]]
         assert trained(rendered_own(last, jinja)) == [("four", 1.0)]
 
+    def test_a_turn_without_what_the_prompt_opens_is_an_error(self):
+        jinja = unmarked(MARKED).replace("{{- '<assistant>' }}", "{{- '<assistant><think>' }}")
+        with pytest.raises(InputError, match="asks for an answer with '<think>'"):
+            rendered_own(TURNS[:2], jinja)
+
 
 class TestDefault:
     conversation = Conversation(messages=TURNS)

@@ -57,7 +57,7 @@ def test_every_end_is_a_finding(site) -> None:
     listed = {r.name: r.state for r in read_index([str(site.path)]).records}
     assert {name for name, state in listed.items() if state == "broken"} == SOURCES.keys()
 
-    (site.path / "ft_adapter_exits.py").write_text(FINE)
+    (site.path / "made_exits.py").write_text(FINE)
     broken = [r for r in read_index([str(site.path)]).records if r.name == "exits"]
     (finding,) = examine(broken)
     assert finding.record.state == "ok"

@@ -29,10 +29,10 @@ def test_a_record_holds_what_metadata_says(site) -> None:
     assert (record.kind, record.name, record.state) == ("adapter", "lora", "ok")
     assert (record.distribution, record.version) == ("ft-adapter-lora", "0.1.0")
     assert (record.summary, record.keywords) == ("LoRA", "low-rank")
-    assert record.value == "ft_adapter_lora:plugin"
+    assert record.value == "made_lora:plugin"
     assert record.requires == ("ft-core>=0.1,<1",)
     assert Path(record.location) == info
-    assert "ft_adapter_lora" not in sys.modules
+    assert "made_lora" not in sys.modules
 
 
 def test_other_distributions_are_no_plugins(site) -> None:
@@ -140,7 +140,7 @@ def test_an_install_that_was_killed_is_a_row(site) -> None:
 
 def test_an_editable_install_has_its_module_elsewhere(site) -> None:
     info = site.adapter("lora")
-    (site.path / "ft_adapter_lora.py").unlink()
+    (site.path / "made_lora.py").unlink()
     assert only(site).state == "broken"
     (info / "direct_url.json").write_text('{"dir_info": {"editable": true}, "url": "file:"}')
     assert only(site).state == "ok"

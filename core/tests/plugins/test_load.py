@@ -57,7 +57,7 @@ def test_failures_are_attributed(site, name: str) -> None:
 
 def test_the_failing_line_is_named(site) -> None:
     site.adapter("line7", "\n" * 6 + "1 / 0\n")
-    with pytest.raises(PluginError, match=r"ft_adapter_line7\.py:7"):
+    with pytest.raises(PluginError, match=r"made_line7\.py:7"):
         load(record_of(site, "line7"))
 
 

@@ -135,14 +135,14 @@ class MuonOptimizer(Optimizer):
 
 
 def _family(*types: str, template: str | None = None) -> ModelFamily:
-    return ModelFamily("Test", "nobody", types, template=template)
+    return ModelFamily("Test", "nobody", types, templates=template or ())
 
 
 PLUGINS: dict[str, Plugin] = {
     "source:local": Local(),
     "source:hub": Hub(),
     "model:tiny": _family("tiny_llama", template="chat"),
-    "model:cautious": Cautious("Test", "nobody", ("cautious",), template="absent"),
+    "model:cautious": Cautious("Test", "nobody", ("cautious",), templates="absent"),
     "model:auto": _family(),
     "template:chat": Template("{{ messages }}"),
     "template:other": Template("{{ messages }}"),

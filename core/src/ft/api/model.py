@@ -61,9 +61,11 @@ class ModelFamily(Plugin):
     """A model family, mostly data.
 
     ``model_types`` are the ``model_type`` values of the configurations that it loads;
-    ``template`` names the template plugin that marks what the model writes; ``auto_class`` is
+    ``templates`` name the template plugins that mark what the model writes, of which the
+    first that renders as the checkpoint's own template does is taken; ``auto_class`` is
     the transformers class that builds it, or a mapping from model types to classes; ``groups``
-    names parts that can be frozen or trained by prefix (``{"vision": "model.visual"}``);
+    names parts that can be frozen or trained by prefix (``{"vision": "model.visual"}``; the
+    longest prefix wins, one that a model type does not have is no part of it);
     ``fused_experts`` are parameter names of experts that live in one tensor; ``tiny`` are sizes, by model type, that a small test
     model needs beside those of :data:`TINY`.
 
@@ -81,7 +83,7 @@ class ModelFamily(Plugin):
         title: str,
         vendor: str,
         model_types: Sequence[str] = (),
-        template: str | None = None,
+        templates: str | Sequence[str] = (),
         checkpoints: Sequence[Checkpoint] = (),
         auto_class: str | Mapping[str, str] = "AutoModelForCausalLM",
         groups: Mapping[str, str] | None = None,
@@ -94,7 +96,7 @@ class ModelFamily(Plugin):
         self.title = title
         self.vendor = vendor
         self.model_types = tuple(model_types)
-        self.template = template
+        self.templates = (templates,) if isinstance(templates, str) else tuple(templates)
         self.checkpoints = tuple(checkpoints)
         self.auto_class = auto_class
         self.groups = dict(groups or {})

@@ -5,18 +5,14 @@ from __future__ import annotations
 import gc
 import hashlib
 import random
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ft.api.examples import (
     Conversation,
-    Encoded,
     Example,
     Feedback,
     Message,
@@ -25,6 +21,7 @@ from ft.api.examples import (
 )
 from ft.api.run import Run
 from ft.data.files import data_files
+from ft.data.fit import CUT, LONG, LONG_PROMPT, UNTRAINED, Fit, Fitted, sequences_of
 from ft.data.mix import weighted
 from ft.data.read import rows
 from ft.data.report import Report
@@ -45,14 +42,14 @@ _TURNS: Mapping[type[Example], tuple[str, ...]] = {
 
 
 class Prepared(Sequence[Any]):
-    """Encoded rows, each an :class:`Encoded` or a mapping from names to them.
+    """Encoded rows, each an :class:`ft.api.Encoded` or a mapping from names to them.
 
     ``lengths`` are their tokens (of a mapping: the longest of it).
     """
 
     def __init__(self, rows: list[Any], report: Report):
         self.rows = rows
-        self.lengths = [_length(row) for row in rows]
+        self.lengths = [max(map(len, sequences_of(row)), default=0) for row in rows]
         self.report = report
 
     def __len__(self) -> int:
@@ -222,8 +219,8 @@ def encode_examples(
     _check_types(trainer, examples)
     distinct = list({id(example): example for example in examples}.values())
     advance = run.progress.track("preparing data", len(distinct), "rows")
-    fits = _Fit(trainer.options.max_length, trainer.options.over_length)
-    fitted: dict[int, _Fitted] = {}
+    fits = Fit(trainer.options.max_length, trainer.options.over_length)
+    fitted: dict[int, Fitted] = {}
     for start in range(0, len(distinct), BATCH):
         batch = distinct[start : start + BATCH]
         encoded = run.hook.ft_encode(run=run, examples=batch)
@@ -243,7 +240,7 @@ def encode_examples(
         if result.dropped:
             report.dropped[result.dropped] += 1
             continue
-        kept.append(result.row)
+        kept += result.rows
         report.tokens += result.tokens
         report.trained_tokens += result.trained
     prepared = Prepared(kept, report)
@@ -276,92 +273,3 @@ def _advice(report: Report, max_length: int) -> str:
     if report.dropped[UNTRAINED]:
         return "the template marks nothing as trained, or trainer.train_on leaves it out"
     return "look at the data files, and at rows and weight of each data entry"
-
-
-LONG = "longer than max_length"
-LONG_PROMPT = "prompt longer than max_length"
-LONG_MEDIA = "longer than max_length, and cutting would tear its media"
-CUT = "nothing to train on left after cutting"
-UNTRAINED = "nothing to train on"
-
-
-class _Fitted:
-    """A row that was held against the length limit: the row, or why it is dropped."""
-
-    __slots__ = ("dropped", "row", "tokens", "trained", "truncated", "truncated_answer")
-
-    def __init__(self, row: Any = None, dropped: str = ""):
-        self.row = row
-        self.dropped = dropped
-        self.truncated = self.truncated_answer = False
-        self.tokens = self.trained = 0
-
-
-class _Fit:
-    """Holds rows against the length limit and stores them compactly."""
-
-    def __init__(self, max_length: int, over_length: str):
-        self.max_length = max_length
-        self.over_length = over_length
-
-    def __call__(self, example: Example, row: Any) -> _Fitted:
-        sequences = _sequences(row)
-        for sequence in sequences:
-            # 4 bytes a number, where a list has 8 for a pointer and up to 28 for its number
-            sequence.input_ids = array("i", sequence.input_ids)
-            sequence.weights = array("f", sequence.weights)
-        # a prompt is answered, not learned from: it has no trained token, and cutting its
-        # end would cut off the question
-        learned = not isinstance(example, Prompt)
-        before = [_trained(sequence.weights) for sequence in sequences]
-        result = _Fitted(row)
-        if learned and not any(before):
-            return _Fitted(dropped=UNTRAINED)
-        longest = max(map(len, sequences), default=0)
-        if longest > self.max_length:
-            if self.over_length == "error":
-                raise InputError(
-                    f"the row has {longest} tokens, and max_length is {self.max_length}",
-                    where=str(example.origin) if example.origin else None,
-                    hint="raise trainer.max_length, or set trainer.over_length: drop or truncate",
-                )
-            if not learned:
-                return _Fitted(dropped=LONG_PROMPT)
-            if self.over_length == "drop":
-                return _Fitted(dropped=LONG)
-            if any(sequence.media for sequence in sequences):
-                return _Fitted(dropped=LONG_MEDIA)
-            for sequence in sequences:
-                _cut(sequence, self.max_length)
-            after = [_trained(sequence.weights) for sequence in sequences]
-            result.truncated = True
-            result.truncated_answer = after != before
-            if any(was and not now for was, now in zip(before, after, strict=True)):
-                result.row, result.dropped = None, CUT
-                return result
-            before = after
-        result.tokens = sum(map(len, sequences))
-        result.trained = sum(before)
-        return result
-
-
-def _sequences(row: Any) -> list[Encoded]:
-    """The sequences of a row; other values of a mapping, such as a margin, are no tokens."""
-    if isinstance(row, Encoded):
-        return [row]
-    return [value for value in row.values() if isinstance(value, Encoded)]
-
-
-def _length(row: Any) -> int:
-    return max(map(len, _sequences(row)), default=0)
-
-
-def _trained(weights: Sequence[float]) -> int:
-    """Tokens with a loss; the first token follows nothing, so it has none."""
-    return int(np.count_nonzero(np.asarray(weights)[1:]))
-
-
-def _cut(sequence: Encoded, length: int) -> None:
-    sequence.input_ids = sequence.input_ids[:length]
-    sequence.weights = sequence.weights[:length]
-    sequence.per_token = {k: v[:length] for k, v in sequence.per_token.items()}

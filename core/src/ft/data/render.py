@@ -74,7 +74,8 @@ def render_own(
     What the model writes in a turn is what that turn adds to the prompt before it. It ends
     after the turn's terminator: the ``eos_token`` among ``variables``, or one of
     ``terminators`` that closes the turn. Raises :class:`ft.api.InputError` where the template
-    writes earlier turns differently once others follow, since that difference cannot be told.
+    writes a turn otherwise than it asks for it, or otherwise once other turns follow: what the
+    model would have written there cannot be told.
     """
     messages = _template_messages(jinja, conversation)
 
@@ -89,7 +90,16 @@ def render_own(
                 continue
             before = text_of(index, True)
             after = text_of(index + 1, False)
-            if not (after.startswith(before) and whole.startswith(after)):
+            if not after.startswith(before):
+                asked = before[_common_length(before, after) :]
+                raise InputError(
+                    f"the checkpoint's chat template asks for an answer with {asked!r}, and writes "
+                    f"turn {index + 1} without that",
+                    where=_where(conversation.origin),
+                    hint="give the turn its reasoning where the model thinks before it answers, "
+                    "or install a template plugin for this model",
+                )
+            if not whole.startswith(after):
                 raise InputError(
                     f"the checkpoint's chat template writes turn {index + 1} differently once "
                     "other turns follow, so what the model wrote there cannot be told apart",
@@ -167,16 +177,18 @@ def first_difference(jinja: str, other: str, variables: Mapping[str, Any]) -> st
             if one is None or two is None:
                 refusing = "first" if one is None else "second"
                 return f"a conversation with {name} is refused by the {refusing} only"
-            at = next(
-                (i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b),
-                min(len(one), len(two)),
-            )
+            at = _common_length(one, two)
             near = slice(max(at - 20, 0), at + 20)
             return (
                 f"a conversation with {name} differs at character {at}: "
                 f"{one[near]!r} against {two[near]!r}"
             )
     return None
+
+
+def _common_length(one: str, two: str) -> int:
+    pairs = enumerate(zip(one, two, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(two)))
 
 
 _TOOL = {
@@ -226,7 +238,7 @@ def _run_template(
 
     marks = has_marks(jinja) and not generation_prompt
     try:
-        texts, marked = render_jinja_template(
+        rendered: Any = render_jinja_template(
             conversations=[messages],
             # templates test for none, as transformers hands it to them
             tools=[dict(tool) for tool in conversation.tools] or None,
@@ -243,7 +255,8 @@ def _run_template(
             hint="change the conversation to what the model's format allows, or choose another "
             "template",
         ) from error
-    return texts[0], list(marked[0]) if marks else []
+    (text,), spans = rendered
+    return text, spans[0] if marks else []
 
 
 def _text_or_none(

@@ -38,28 +38,34 @@ def load_processor(run: Run) -> None:
 
 
 def settle_template(run: Run, resolved: Resolved) -> None:
-    """Hold the selected template against the checkpoint's own.
+    """Choose the template that renders as the checkpoint's own does.
 
-    Where they render differently, an inferred template gives way to the checkpoint's; one
-    that the recipe names stays, with a warning.
+    Of a family's templates the first that does so is taken; where none does, the checkpoint's
+    own. One that the recipe names stays, with a warning where it differs.
     """
     template = run.part("template")
     if template is None:
         return
-    difference = agrees(run, template)
-    if difference is True:
-        return
-    if resolved.is_inferred("template"):
+    differences = [agrees(run, choice) for choice in resolved.template_choices]
+    if True in differences:
+        chosen = resolved.template_choices[differences.index(True)]
+        if chosen is not template:
+            run.selection = run.selection.replaced(template, chosen)
+            resolved.replace_part("template", chosen.name, "inferred from the checkpoint's own")
+    elif resolved.is_inferred("template"):
         run.selection.leave_out(template)
-        resolved.take_out("template", f"the checkpoint, which differs from {template!r}")
+        resolved.replace_part("template", None, f"{template!r} differs from the checkpoint's own")
         run.progress.warn(
-            f"the checkpoint's own chat template is used in place of {template!r}: {difference}"
+            f"the checkpoint's own chat template is used in place of {template!r}: {differences[0]}"
         )
     else:
         run.progress.warn(
-            f"{template!r} is not the checkpoint's own chat template: {difference}; serve the "
+            f"{template!r} is not the checkpoint's own chat template: {differences[0]}; serve the "
             "result with the template that is saved beside it"
         )
+    if resolved.is_inferred("template"):
+        name = run.part("template").name if run.part("template") else "the checkpoint's own"
+        run.progress.say(f"template: {name}")
 
 
 def load_base(run: Run, folder: Path | None = None) -> nn.Module:

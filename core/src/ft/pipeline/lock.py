@@ -31,10 +31,8 @@ def write_lock(run: Run, resolved: Resolved) -> None:
                 for file in model_files(run.model_folder)
             },
         },
-        "data": [
-            {"source": part.source, "files": data_digests(part.path)}
-            for part in (*resolved.data, *resolved.eval_data)
-        ],
+        "data": run.data.report.digest,
+        "eval_data": {name: rows.report.digest for name, rows in run.eval_data.items()},
         "template": template_digest(run),
         "seed": run.seed,
         "hardware": hardware(run),
@@ -60,14 +58,6 @@ def model_files(folder: Path) -> list[Path]:
     """The files of a checkpoint that decide what the model is."""
     patterns = (*WEIGHT_FILES, "*.json", "*.jinja", "*.model", "*.txt")
     return sorted({file for pattern in patterns for file in folder.glob(pattern)})
-
-
-def data_digests(path: Path) -> dict[str, str]:
-    """The digest of a data file, or of each file in a folder."""
-    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
-    return {
-        file.name if path.is_file() else str(file.relative_to(path)): digest(file) for file in files
-    }
 
 
 def digest(file: Path) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import pydantic
+
 from ft.api import InputError, Plugin, Progress, Run
 from ft.pipeline.defaults import DEFAULTS
 from ft.pipeline.folder import RESOLVED, RESULT
@@ -14,7 +16,9 @@ from ft.plugins.index import Index
 from ft.plugins.load import load
 from ft.plugins.selection import Selection
 from ft.recipe.document import Node
-from ft.recipe.keys import MODEL
+from ft.recipe.keys import MODEL, option_fields
+from ft.recipe.override import apply_override
+from ft.recipe.problems import Problems
 from ft.recipe.read import Recipe, read_recipe
 from ft.recipe.resolve import resolve
 
@@ -36,7 +40,21 @@ def choose_plugin(index: Index, kind: str, name: str | None, options: Sequence[s
             )
         name = names[0]
     record = index.find(kind, name)
-    return bind_options(load(record), record, options)
+    plugin = load(record)
+    place = "the command line"
+    written = Node.of({kind: {}}, place)
+    for option in options:
+        apply_override(written, f"{kind}.{option}")
+    problems = Problems(lambda key: place)
+    try:
+        return plugin.bind(
+            record.name, written.plain()[kind], distribution=record.distribution
+        )
+    except pydantic.ValidationError as error:
+        fields = option_fields(type(plugin).Options)
+        problems.add_invalid((kind,), written.value[kind].value, error, fields)
+        problems.raise_any()
+        raise
 
 
 def open_run(

@@ -97,6 +97,11 @@ class Selection:
                     "out from now on"
                 )
 
+    def replaced(self, old: Plugin, new: Plugin) -> Selection:
+        """The same selection with ``new`` in the place of ``old``."""
+        plugins = [new if plugin is old else plugin for plugin in self._plugins]
+        return Selection(plugins, self.defaults)
+
     def leave_out(self, plugin: Plugin) -> None:
         """Call no further hook of ``plugin``."""
         self._manager.unregister(plugin)

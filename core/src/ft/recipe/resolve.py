@@ -14,6 +14,7 @@ from ft.api.plugin import Plugin
 from ft.api.run import Progress
 from ft.errors import InputError
 from ft.plugins.index import Index, Record
+from ft.plugins.load import load
 from ft.plugins.selection import Selection
 from ft.recipe.document import Node
 from ft.recipe.infer import ANY, infer_family, infer_format, installed
@@ -85,6 +86,7 @@ class _Resolver:
         self.fetch_weights = fetch_weights
         self.sources = Sources(index, recipe.folder, progress)
         self.settings: dict[str, Setting] = {}
+        self.template_names: list[str] = []
 
     def resolve(self) -> Resolved:
         self._require([key for key in (MODEL, DATA) if key in self.required], self._written)
@@ -109,6 +111,7 @@ class _Resolver:
             seed=own.seed,
             device=own.device,
             output=Path(self.settings["output"].value),
+            template_choices=self._template_choices(bound),
             settings=self.settings,
             recipe_text=self.recipe.text,
         )
@@ -217,17 +220,30 @@ class _Resolver:
 
     def _family_template(self, family: Draft) -> dict[str, Node]:
         """The template that the family names, where the recipe names none and it is there."""
-        name = family.plugin.template if isinstance(family.plugin, ModelFamily) else None
+        names = family.plugin.templates if isinstance(family.plugin, ModelFamily) else ()
         written = self.recipe.get("template")
-        if name is None or (written and (not written.value or "name" in written.value)):
+        if not names or (written and (not written.value or "name" in written.value)):
             return {}
         by = family.record.id
-        if name not in installed(self.index, "template"):
+        self.template_names = [n for n in names if n in installed(self.index, "template")]
+        if not self.template_names:
             if written is None:
-                self._infer(("template",), None, f"{by}, whose template {name} is not installed")
+                wanted = " or ".join(names)
+                self._infer(("template",), None, f"{by}, whose template {wanted} is not installed")
             return {}
-        self.progress.say(f"template.name: {name} (inferred from {by})")
-        return {"template": Node(name, f"inferred from {by}")}
+        return {"template": Node(self.template_names[0], f"inferred from {by}")}
+
+    def _template_choices(self, bound: Mapping[Key, Plugin]) -> tuple[Plugin, ...]:
+        """The family's templates, bound alike; which one the checkpoint has is found on load."""
+        chosen = bound.get(("template",))
+        if chosen is None:
+            return ()
+        records = [self.index.find("template", name) for name in self.template_names[1:]]
+        options = chosen.options.model_dump()
+        return (
+            chosen,
+            *(load(r).bind(r.name, options, distribution=r.distribution) for r in records),
+        )
 
     # -- binding -----------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ft.api.dataset import Dataset
+from ft.api.plugin import Plugin
 from ft.plugins.selection import Selection
 
 
@@ -47,7 +48,8 @@ class Resolved:
 
     ``settings`` maps the dotted keys of the recipe's long form (``adapter.name``,
     ``adapter.rank``, ``data.0.format``) to value and origin, in the order of a recipe.
-    ``recipe_text`` is the recipe as written.
+    ``recipe_text`` is the recipe as written. ``template_choices`` are the templates that come
+    into question, the selected one first; more than one where the family has several.
     """
 
     selection: Selection
@@ -59,6 +61,7 @@ class Resolved:
     seed: int = 42
     device: str = "auto"
     output: Path = Path("runs/run")
+    template_choices: tuple[Plugin, ...] = ()
     settings: dict[str, Setting] = field(default_factory=dict)
     recipe_text: str = ""
 
@@ -67,8 +70,11 @@ class Resolved:
         setting = self.settings.get(f"{key}.name")
         return setting is not None and setting.origin.startswith("inferred")
 
-    def take_out(self, key: str, origin: str) -> None:
-        """Note that the part at ``key`` is not used after all, and why."""
-        for name in [name for name in self.settings if name.partition(".")[0] == key]:
-            del self.settings[name]
+    def replace_part(self, key: str, name: str | None, origin: str) -> None:
+        """Note that the part at ``key`` is another after all, or none, and why."""
+        if name is not None:
+            self.settings[f"{key}.name"] = Setting(name, origin)
+            return
+        for setting in [setting for setting in self.settings if setting.startswith(f"{key}.")]:
+            del self.settings[setting]
         self.settings[key] = Setting(None, origin)

@@ -15,6 +15,9 @@ def write_failure(error: Exception) -> str | None:
         return error.strerror or str(error)
     wrapped = (isinstance(error, SafetensorError) and "I/O error" in str(error)) or (
         isinstance(error, RuntimeError)
-        and any(word in str(error) for word in ("PytorchStreamWriter", "unexpected pos"))
+        and any(
+            word in str(error)
+            for word in ("PytorchStreamWriter", "unexpected pos", "Parent directory")
+        )
     )
     return str(error).splitlines()[0] if wrapped else None

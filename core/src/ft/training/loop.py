@@ -115,7 +115,8 @@ def take_step(
 
     precision = choose_precision(options.precision, run.device)
     autocast = torch.autocast(run.device.type, dtype=precision, enabled=precision != torch.float32)
-    units = run.sum(sum(run.hook.ft_count_units(run=run, batch=batch) for batch in batches))
+    counts = [float(run.hook.ft_count_units(run=run, batch=batch)) for batch in batches]
+    units = run.sum(sum(counts))
     scale = run.process.world_size / max(units, 1e-9)  # the processes' gradients are averaged
     sums: dict[str, Any] = {}
     tokens = 0
@@ -127,7 +128,7 @@ def take_step(
             (loss.total * scale).backward()
         for name, value in {"loss": loss.total.detach(), **loss.metrics}.items():
             sums[name] = sums.get(name, 0.0) + value
-        tokens += count_tokens(batch)
+        tokens += count_tokens(batch) if counts[number] else 0
     run.state.tokens += int(run.sum(tokens))
     average_module_gradients(run)
     grad_norm = clip(run, options.max_grad_norm)

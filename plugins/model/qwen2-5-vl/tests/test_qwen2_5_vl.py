@@ -8,6 +8,7 @@ from published import assert_as_published, conversations, conversations_with_ima
 from tiny import write_tiny
 
 from ft.api import Conversation, InputError, Message, Part
+from ft.pipeline.load import load_processor
 from ft_model_qwen2_5_vl import family, template
 
 
@@ -53,6 +54,30 @@ def test_trains_on_the_answer_alone(folder):
     row = encode(run, Part("image", source=Image.new("RGB", (64, 32))))
     trained = [i for i, w in zip(row.input_ids, row.weights, strict=True) if w]
     assert run.tokenizer.decode(trained) == "A dog.<|im_end|>"
+
+
+def test_a_typed_placeholder_is_an_error(folder):
+    run = run_of(family, folder, template)
+    image = Part("image", source=Image.new("RGB", (64, 32)))
+    with pytest.raises(InputError, match="for 1 parts of type image"):
+        encode(run, image, Part("text", "What is <|image_pad|>?"))
+
+
+def test_a_batch_of_text_and_images_has_the_same_columns(folder):
+    run = run_of(family, folder, template)
+    text = encode(run)
+    image = encode(run, Part("image", source=Image.new("RGB", (64, 32))))
+    assert text.per_token.keys() == image.per_token.keys()
+    assert not any(text.per_token["mm_token_type_ids"])
+
+
+def test_the_saved_processor_loads(folder, tmp_path):
+    run = run_of(family, folder, template)
+    run.processor.save_pretrained(tmp_path)
+    assert (tmp_path / "preprocessor_config.json").exists()
+    run.model_folder = tmp_path
+    load_processor(run)
+    assert run.processor.image_token == "<|image_pad|>"
 
 
 def test_refuses_a_video_without_torchvision(folder):

@@ -1,7 +1,11 @@
 import base64
 import hashlib
+import importlib.util
 import json
+import shutil
+import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -64,6 +68,21 @@ def test_the_checkpoint_of_a_package(index):
     write_wheel(index, "1.0")
     folder = resolve("mymodel==1.0")
     assert json.loads((folder / "config.json").read_text()) == {"version": "1.0"}
+
+
+@pytest.mark.parametrize("uv", [False, True], ids=["nothing", "uv"])
+def test_without_pip(index, monkeypatch, uv):
+    here = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
+    if uv and not here:
+        pytest.skip("uv is not installed")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda *args, **kwargs: here if uv else None)
+    write_wheel(index, "1.0")
+    if uv:
+        assert (resolve("mymodel") / "config.json").exists()
+    else:
+        with pytest.raises(InputError, match="neither pip nor uv"):
+            resolve("mymodel")
 
 
 def test_fetched_once(index):

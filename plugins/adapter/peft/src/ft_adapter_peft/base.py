@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +77,8 @@ class PeftAdapter(Adapter):
         if self.options.continue_from is not None:
             return self._load(model, self.options.continue_from, trainable=True)
         config = self.peft_config(run, model)
+        if not hasattr(model, "prepare_inputs_for_generation"):
+            config.task_type = None  # modelling code of its own, which PEFT need not generate with
         try:
             return get_peft_model(model, config)
         except ValueError as error:
@@ -82,8 +86,12 @@ class PeftAdapter(Adapter):
 
     @hookimpl
     def ft_save_model(self, run: Run, model: Any, folder: Path) -> bool:
-        model.peft_config[model.active_adapter].base_model_name_or_path = run.source
         model.save_pretrained(folder)
+        # afterwards: PEFT looks for the base under this name, on the network if it must
+        for file in folder.rglob("adapter_config.json"):
+            config = json.loads(file.read_text(encoding="utf-8"))
+            config["base_model_name_or_path"] = run.source
+            file.write_text(json.dumps(config, indent=2), encoding="utf-8")
         return True
 
     @hookimpl
@@ -130,7 +138,8 @@ class PeftAdapter(Adapter):
         former = model.active_adapter
         with _same_frozen(model) as new:
             if folder is None:
-                model.add_adapter(name, self.peft_config(run, model.get_base_model()))
+                # not peft_config(): it would look for layers in a model that is wrapped already
+                model.add_adapter(name, copy.deepcopy(model.peft_config[former]))
                 model.set_adapter(name)  # PEFT says what of it trains once it is active
                 new.update({id(p): p.requires_grad for p in model.parameters()})
                 model.set_adapter(former)

@@ -54,7 +54,7 @@ family = Gemma3(
     title="Gemma 3",
     vendor="Google",
     model_types=("gemma3", "gemma3_text"),
-    template="gemma3",
+    templates="gemma3",
     checkpoints=(
         Checkpoint("google/gemma-3-270m", parameters="270M", base=True),
         Checkpoint("google/gemma-3-1b-pt", parameters="1B", base=True),

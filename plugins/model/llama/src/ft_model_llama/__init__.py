@@ -10,7 +10,7 @@ family = ModelFamily(
     title="Llama",
     vendor="Meta",
     model_types=("llama",),
-    template="llama3",
+    templates=("llama3-1", "llama3-2", "llama3"),
     checkpoints=(
         Checkpoint("meta-llama/Meta-Llama-3-8B", parameters="8B", base=True),
         Checkpoint("meta-llama/Meta-Llama-3-70B", parameters="70B", base=True),

