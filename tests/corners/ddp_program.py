@@ -124,7 +124,9 @@ def main(folder: Path, processes: int) -> None:
     plugins = [
         family,
         WithBias().bind("with-bias", options),
-        optimizer.bind("adamw", {"learning_rate": 1e-2}),
+        # Adam moves a weight by up to the rate however small its gradient is, so a rounding in
+        # the gradient's last bits shows as a share of the rate: 1e-2 would show 3e-6
+        optimizer.bind("adamw", {"learning_rate": 1e-3}),
         adapter.bind("lora", {"rank": 4}),
         Steps().bind("steps"),
     ]

@@ -48,13 +48,14 @@ class BlockExpansion(Adapter):
         return new
 
 
+OPTIONS = {"batch_size": 4, "epochs": 3, "save_every": 3, "keep_checkpoints": 9}
+
+
 def make(folder):
     return tiny_run(
         folder,
         [
-            trainer.bind(
-                "sft", {"batch_size": 4, "epochs": 3, "save_every": 3, "keep_checkpoints": 9}
-            ),
+            trainer.bind("sft", OPTIONS),
             optimizer.bind("adamw", {"learning_rate": 3e-3}),
             BlockExpansion().bind("expand"),
         ],

@@ -84,13 +84,14 @@ class Int8Aware(Quantizer):
         return model
 
 
+OPTIONS = {"batch_size": 4, "epochs": 4, "save_every": 3, "keep_checkpoints": 9}
+
+
 def make(folder):
     return tiny_run(
         folder,
         [
-            trainer.bind(
-                "sft", {"batch_size": 4, "epochs": 4, "save_every": 3, "keep_checkpoints": 9}
-            ),
+            trainer.bind("sft", OPTIONS),
             optimizer.bind("adamw", {"learning_rate": 2e-3}),
             adapter.bind("full"),
             Int8Aware().bind("int8-aware"),

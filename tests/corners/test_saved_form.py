@@ -70,13 +70,14 @@ class Pissa(PeftAdapter):
         return True
 
 
+OPTIONS = {"batch_size": 4, "epochs": 4, "save_every": 3, "keep_checkpoints": 9}
+
+
 def make(folder):
     return tiny_run(
         folder,
         [
-            trainer.bind(
-                "sft", {"batch_size": 4, "epochs": 4, "save_every": 3, "keep_checkpoints": 9}
-            ),
+            trainer.bind("sft", OPTIONS),
             optimizer.bind("adamw", {"learning_rate": 3e-3}),
             Pissa().bind("pissa"),
         ],

@@ -37,8 +37,10 @@ class OptimizerOptions(Options):
 class Optimizer(Plugin):
     """An optimizer; a subclass implements :func:`ft_build_optimizer`.
 
-    One that steps inside the backward pass does not accept ``gradient-accumulation`` and
-    ``gradient-clipping``; its ``step()`` may then do nothing.
+    One that steps inside the backward pass does not accept ``gradient-accumulation``,
+    ``gradient-clipping`` and ``data-parallel``; its ``step()`` may then do nothing. One that
+    switches ``requires_grad`` between blocks does not accept ``data-parallel``. All that it
+    must know to go on belongs into its ``state_dict()``, which a checkpoint keeps.
     """
 
     kind = "optimizer"

@@ -28,7 +28,8 @@ class Loss:
     """A micro batch's loss, summed over its units.
 
     ``total`` is a float32 scalar with a graph. ``metrics`` are further sums over the same
-    units, without a graph; the loop reports ``metric / units``.
+    units, without a graph; the loop reports ``metric / units``. A measure over anything else,
+    such as a reward for each answer, goes to ``run.report``.
     """
 
     total: Tensor
@@ -41,7 +42,7 @@ class TokenLosses:
 
     ``losses`` (float32, with a graph) and ``weights`` (float32) have shape (N,);
     ``documents`` (int64, shape (N,)) numbers the document that each token belongs to, from 0
-    in the order of the batch. ``outputs`` is what the model returned; its logits cover the
+    in the order of the batch; padding between packs counts as a document. ``outputs`` is what the model returned; its logits cover the
     trained positions only and may be missing under a fused kernel.
     """
 

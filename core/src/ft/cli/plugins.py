@@ -171,17 +171,30 @@ def _row(index: Index, record: Record) -> dict[str, Any]:
     }
 
 
+WIDE = 120
+"""Columns of a terminal from which on the distributions are listed."""
+
+
 def _print(index: Index, records: Sequence[Record], as_json: bool) -> None:
     """Print records: one table for each kind, all with the same columns."""
     if as_json:
         print_json([_row(index, record) for record in records])
         return
-    # a state other than ok runs on over the summary, and its reason has a line of its own
+    # which distribution it is follows from kind and name nearly always; what it does does not
+    named = width() >= WIDE
     rows = {
-        r: [r.name, r.distribution, r.version, r.state, *([r.summary] if r.state == "ok" else [])]
+        # a state other than ok runs on over the summary, and its reason has a line of its own
+        r: [
+            r.name,
+            *([r.distribution] if named else []),
+            r.version,
+            r.state,
+            *([r.summary] if r.state == "ok" else []),
+        ]
         for r in records
     }
-    _print_by_kind(rows, ["name", "distribution", "version", "state", "summary"])
+    header = ["name", *(["distribution"] if named else []), "version", "state", "summary"]
+    _print_by_kind(rows, header)
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:

@@ -39,9 +39,13 @@ def plot_loss(history: list[dict[str, float]], target: Path) -> None:
     figure.savefig(target)
 
 
-def smoothed(values: list[float], keep: float = 0.9) -> list[float]:
-    """The exponential running mean, without the pull of its start (as in Adam)."""
+def smoothed(values: list[float]) -> list[float]:
+    """The exponential running mean over about a tenth of the run.
+
+    Corrected for its start at zero, as Adam's moments are.
+    """
     out, mean = [], 0.0
+    keep = min(0.98, max(0.5, 1 - 10 / max(1, len(values))))
     for count, value in enumerate(values, 1):
         mean = keep * mean + (1 - keep) * value
         out.append(mean / (1 - keep**count))
@@ -81,7 +85,8 @@ def report(run: Run, resolved: Resolved) -> str:
                 "![loss](loss.png)",
                 table("last evaluation", evaluations) if evaluations else "",
                 "## Parts\n\n" + table("kind", parts),
-                "## Data\n\n" + table("rows", run.data.report.as_dict()),
+                "## Data\n\n"
+            + table("rows", {k: v for k, v in run.data.report.as_dict().items() if v}),
                 "## Where things are\n\n"
                 + table(
                     "file",

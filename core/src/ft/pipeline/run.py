@@ -128,8 +128,8 @@ def checkpoint_activations(model: nn.Module) -> None:
 
 def interrupted(run: Run) -> RunError:
     """What the user reads after Ctrl-C."""
-    last = checkpoints(run.folder)[-1]
-    return RunError(
-        f"stopped after step {run.state.step} of {run.state.total_steps}; saved {last.name}",
-        hint=f"go on with: ft resume {run.folder}",
-    )
+    saved = checkpoints(run.folder)[-1:]
+    where = f"stopped after step {run.state.step} of {run.state.total_steps}"
+    if not saved:  # a trainer with a loop of its own
+        return RunError(f"{where}; no checkpoint was saved")
+    return RunError(f"{where}; saved {saved[0].name}", hint=f"go on with: ft resume {run.folder}")

@@ -177,10 +177,10 @@ def random_state() -> dict[str, Any]:
     import torch
 
     version, internal, gauss = random.getstate()
-    name, keys, *rest = np.random.get_state()
+    name, keys, *rest = np.random.get_state(legacy=True)
     state: dict[str, Any] = {
         "python": [version, list(internal), gauss],
-        "numpy": [name, torch.from_numpy(keys.copy()), *rest],  # type: ignore[union-attr]
+        "numpy": [name, torch.from_numpy(np.array(keys)), *rest],
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():

@@ -54,8 +54,7 @@ def train(run: Run, model: nn.Module) -> None:
         metrics = {**mean_metrics(taken), **reported(run)}
         state.step = step + 1
         state.epoch = state.step / order.steps_per_epoch
-        # asked once and of all processes: a signal may come at any time and to any of them
-        stopping = run.sum(float(state.stop or state.interrupted)) > 0
+        stopping = agree_to_stop(run)  # asked once: a signal may come at any time
         last = state.step == state.total_steps or stopping
         if state.step % options.log_every == 0 or last:
             meter.report(metrics)
@@ -65,6 +64,16 @@ def train(run: Run, model: nn.Module) -> None:
             save_checkpoint(run, options.keep_checkpoints)
         if stopping:
             return
+
+
+def agree_to_stop(run: Run) -> bool:
+    """Whether any process wants to end after this step; all of them know it afterwards."""
+    stopping = False
+    for flag in ("stop", "interrupted"):
+        if run.sum(float(getattr(run.state, flag))):
+            setattr(run.state, flag, True)
+            stopping = True
+    return stopping
 
 
 def mean_metrics(taken: list[dict[str, float]]) -> dict[str, float]:
@@ -95,7 +104,7 @@ def collate_step(run: Run, items: list[int], options: TrainerOptions) -> list[Ba
     return batches
 
 
-def without_weight(batch: Batch) -> Batch:
+def without_weight(batch: Mapping[str, Any]) -> Batch:
     """The same batch with every loss weight 0."""
     return {
         key: without_weight(value)
@@ -158,7 +167,7 @@ def average_module_gradients(run: Run) -> None:
                 parameter.grad = run.sum(own) / run.process.world_size
 
 
-def count_tokens(batch: Batch) -> int:
+def count_tokens(batch: Mapping[str, Any]) -> int:
     """Real tokens of a micro batch: what is neither padding nor counted twice."""
     if "input_ids" in batch:
         mask = batch.get("attention_mask")

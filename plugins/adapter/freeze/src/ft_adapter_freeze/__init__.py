@@ -62,6 +62,8 @@ class Freeze(Adapter):
 
     def _layers(self, model: nn.Module, prefix: str) -> list[str]:
         """The names of the chosen decoder layers."""
+        if not any(name == prefix for name, _ in model.named_modules()):
+            prefix = ""  # the text-only model of a family that also sees has no such part
         pattern = re.compile(rf"{re.escape(prefix)}(?:.*\.)?(?:layers|h|blocks)\.(\d+)")
         layers = [name for name, _ in model.named_modules() if pattern.fullmatch(name)]
         if abs(self.options.layers) > len(layers):
