@@ -50,6 +50,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("runs/demo"))
+    parser.add_argument("--model", help="another model than the recipe's")
+    parser.add_argument("overrides", nargs="*", help="changes to the recipe, such as trainer.steps=2")
     arguments = parser.parse_args()
     output = arguments.output
     number = 2
@@ -57,13 +59,13 @@ def main() -> None:
         output = arguments.output.with_name(f"{arguments.output.name}-{number}")
         number += 1
     recipe = HERE / "recipe.yaml"
-    model = next(
-        line.split()[1] for line in recipe.read_text().splitlines() if line.startswith("model:")
-    )
+    written = json.loads(ft("explain", str(recipe), "model.source", "--json", capture=True))
+    model = arguments.model or written[0]["value"]
     begun = time.perf_counter()
     print(f"asking {model} …", flush=True)
     before = ask(model)
-    ft("train", str(recipe), f"output={output}", f"seed={arguments.seed}")
+    changes = [f"output={output}", f"seed={arguments.seed}", *arguments.overrides]
+    ft("train", str(recipe), f"model={model}", *changes)
     side_by_side(before, ask(str(output)))
     print(f"\n{time.perf_counter() - begun:.0f} s in all. The loss curve is {output}/loss.png,")
     print(f"the report {output}/report.md, the adapter {output}/result/.")

@@ -283,7 +283,8 @@ def test_the_readmes_plugin_is_built_installed_and_trained(desk: Path) -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert "ft-adapter-norms" in run("plugins", "list", "--kind", "adapter")
+    listed = json.loads(run("plugins", "list", "--kind", "adapter", "--json"))
+    assert ("ft-adapter-norms", "ok") in {(row["distribution"], row["state"]) for row in listed}
     assert "norms" in run("matrix", "--kinds", "trainer,adapter")
     settings = ["adapter=norms", "optimizer.learning_rate=0.05", "output=runs/norms"]
     run("train", "recipe.yaml", *settings)

@@ -152,7 +152,15 @@ def test_evaluation_rows_are_split_off_before_they_repeat(make_run, part, tmp_pa
     assert split_eval(examples, 4, seed=2)[1] != split_eval(examples, 4, seed=1)[1]
 
 
-@pytest.mark.parametrize("share", [0.01, 8, 0.99])
+def test_a_share_for_evaluation_takes_at_least_one_row(make_run, part, tmp_path):
+    run = make_run()
+    file = write(tmp_path / "a.jsonl", [{"q": "a", "a": str(n)} for n in range(8)])
+    examples, _ = load_examples(run, [part(run, file)])
+    train, held_out = split_eval(examples, 0.01, seed=1)
+    assert (len(train), len(held_out)) == (7, 1)
+
+
+@pytest.mark.parametrize("share", [8, 0.99])
 def test_an_evaluation_split_leaves_rows_on_both_sides(make_run, part, tmp_path, share):
     run = make_run()
     file = write(tmp_path / "a.jsonl", [{"q": "a", "a": str(n)} for n in range(8)])

@@ -41,7 +41,11 @@ def init(template: str, output: Path, model: str | None, data: str | None, list_
         ) from None
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror}") from None
-    click.echo(f"Wrote {output} ({template}). Put your data into it, then:")
+    missing = " and ".join(key for key in ("model", "data") if key not in values)
+    click.echo(
+        f"Wrote {output} ({template}). "
+        + (f"Put your {missing} into it, then:" if missing else "Now:")
+    )
     click.echo(
         "\n".join(
             table(

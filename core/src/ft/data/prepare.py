@@ -181,7 +181,7 @@ def _digest(part: DataPart) -> dict[str, str]:
 def split_eval(
     examples: Sequence[Example], share: float, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """Set some examples aside: a share below 1, or else that many of them.
+    """Set some examples aside: a share below 1 (at least one), or else that many of them.
 
     Returns those to train on and those set aside, each in its order. An example that a
     weight repeats is on one side only, and once among those set aside.
@@ -189,11 +189,11 @@ def split_eval(
     Raises :class:`ft.errors.InputError` where one side would be empty.
     """
     distinct = {id(example): example for example in examples}
-    count = round(share * len(distinct)) if share < 1 else int(share)
+    count = max(1, round(share * len(distinct))) if share < 1 else int(share)
     if not 0 < count < len(distinct):
         raise InputError(
             f"an evaluation split of {share:g} takes {count} of {len(distinct)} rows",
-            hint="choose it so that rows are left on both sides",
+            hint="choose eval_split so that rows are left on both sides, or leave it out",
         )
     held_out = set(random.Random(f"{seed}/eval").sample(list(distinct), count))
     train = [example for example in examples if id(example) not in held_out]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ft.errors import InputError
@@ -10,6 +12,7 @@ from ft.recipe.write import write_resolved
 
 RECIPE = "recipe.yaml"
 RESOLVED = "resolved.yaml"
+LOCK = "ft.lock"
 RESULT = "result"
 
 
@@ -26,15 +29,38 @@ def refuse_used_folder(folder: Path) -> None:
     )
 
 
-def write_run_folder(resolved: Resolved) -> None:
-    """Make the run folder and put the recipe into it, as written and as resolved."""
+@contextmanager
+def new_run_folder(resolved: Resolved) -> Iterator[None]:
+    """Make the run folder and put the recipe into it, as written and as resolved.
+
+    Where what follows fails it goes away again: nothing has been trained yet, and what was
+    wrong can be mended and tried again under the same name.
+    """
+    folder = resolved.output
+    try:
+        _write_recipes(resolved)
+        yield
+    except BaseException:
+        for name in (RECIPE, RESOLVED, LOCK):
+            with suppress(OSError):
+                (folder / name).unlink()
+        with suppress(OSError):  # something else lies there
+            folder.rmdir()
+        raise
+
+
+def _write_recipes(resolved: Resolved) -> None:
     folder = resolved.output
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECIPE).write_text(resolved.recipe_text, encoding="utf-8")
         (folder / RESOLVED).write_text(write_resolved(resolved), encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(folder)) from error
+        raise InputError(
+            f"the run folder cannot be written: {error.strerror}",
+            where=str(folder),
+            hint="choose another: output=<folder>",
+        ) from error
 
 
 def run_folder(folder: Path) -> Path:

@@ -47,9 +47,7 @@ def choose_plugin(index: Index, kind: str, name: str | None, options: Sequence[s
         apply_override(written, f"{kind}.{option}")
     problems = Problems(lambda key: place)
     try:
-        return plugin.bind(
-            record.name, written.plain()[kind], distribution=record.distribution
-        )
+        return plugin.bind(record.name, written.plain()[kind], distribution=record.distribution)
     except pydantic.ValidationError as error:
         fields = option_fields(type(plugin).Options)
         problems.add_invalid((kind,), written.value[kind].value, error, fields)

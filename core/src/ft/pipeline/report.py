@@ -76,6 +76,9 @@ def report(run: Run, resolved: Resolved) -> str:
         for key, value in line.items()
         if "loss" not in line and key != "step"
     }
+    # what happened to no row is not worth a line
+    counts = {k: v for k, v in run.data.report.as_dict().items() if v}
+    rows = {name.replace("_", " "): _shown(value) for name, value in counts.items()}
     return (
         "\n\n".join(
             block
@@ -85,8 +88,7 @@ def report(run: Run, resolved: Resolved) -> str:
                 "![loss](loss.png)",
                 table("last evaluation", evaluations) if evaluations else "",
                 "## Parts\n\n" + table("kind", parts),
-                "## Data\n\n"
-            + table("rows", {k: v for k, v in run.data.report.as_dict().items() if v}),
+                "## Data\n\n" + table("rows", rows),
                 "## Where things are\n\n"
                 + table(
                     "file",
@@ -103,6 +105,15 @@ def report(run: Run, resolved: Resolved) -> str:
         )
         + "\n"
     )
+
+
+def _shown(value: object) -> str:
+    """A count, counts by reason, or a list, in a cell of a table."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{count:,} {reason}" for reason, count in value.items())
+    return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def table(head: str, rows: Mapping[str, object]) -> str:

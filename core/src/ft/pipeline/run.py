@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from ft.api import Progress, Run
 from ft.errors import InputError, RunError
 from ft.pipeline.data import prepare_data
 from ft.pipeline.device import choose_device, seed_everything
-from ft.pipeline.folder import refuse_used_folder, write_run_folder
+from ft.pipeline.folder import new_run_folder, refuse_used_folder
 from ft.pipeline.load import adapt, load_config, load_processor, settle_template
 from ft.pipeline.lock import write_lock
 from ft.pipeline.report import write_report
@@ -68,12 +69,11 @@ def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = Non
         load_config(run)
         load_processor(run)
         settle_template(run, resolved)
-        if is_new:
-            write_run_folder(resolved)
-        prepare_data(run, resolved)
-        adapt(run)
-        if is_new:
-            write_lock(run, resolved)
+        with new_run_folder(resolved) if is_new else nullcontext():
+            prepare_data(run, resolved)
+            adapt(run)
+            if is_new:
+                write_lock(run, resolved)
         train(run, resume)
         if run.state.interrupted and run.state.step < run.state.total_steps:
             raise interrupted(run)
