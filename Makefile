@@ -35,7 +35,7 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet uv
 
 bench: install
-	for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script; done
+	for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script --record; done
 
 clean:
 	rm -rf $(VENV)

@@ -51,7 +51,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("runs/demo"))
     parser.add_argument("--model", help="another model than the recipe's")
-    parser.add_argument("overrides", nargs="*", help="changes to the recipe, such as trainer.steps=2")
+    parser.add_argument(
+        "overrides", nargs="*", help="changes to the recipe, such as trainer.steps=2"
+    )
     arguments = parser.parse_args()
     output = arguments.output
     number = 2

@@ -1,17 +1,16 @@
 """How long ``ft plugins list`` takes with many plugins, beside an import that it cannot avoid.
 
-Run it by hand: ``python tests/benchmarks/bench_listing.py [COUNT]``. The budget is a ratio of
-at most 3 with 1,000 plugins, on any machine.
+The budget is a ratio of at most 3 with 1,000 plugins, on any machine.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+import measure
 
 KINDS = ("model", "template", "dataset", "adapter", "optimizer", "trainer", "reward", "tracker")
 BUDGET = 3.0
@@ -42,38 +41,30 @@ def install(folder: Path, count: int) -> None:
         (folder / module / "__init__.py").write_text("raise RuntimeError('imported')\n")
 
 
-def fastest(code: str, environment: dict[str, str]) -> float:
-    """Seconds of the fastest of several runs: the least disturbed one."""
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-c", code], env=environment, check=True, stdout=subprocess.DEVNULL
-        )
-        times.append(time.perf_counter() - started)
-    return min(times)
-
-
-def main() -> int:
+def main() -> None:
     """Print both times and their ratio; exit code 1 where the budget is exceeded."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    parser = measure.parser(__doc__)
+    parser.add_argument("count", nargs="?", type=int, default=1000, help="how many plugins")
+    arguments = parser.parse_args()
+    count = arguments.count
     with tempfile.TemporaryDirectory() as folder:
         plugins = Path(folder, "plugins")
         plugins.mkdir()
         install(plugins, count)
         path = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH")]))
-        environment = os.environ | {
-            "PYTHONPATH": path,
-            "FT_CACHE_DIR": str(Path(folder, "cache")),
-        }
-        floor = fastest(FLOOR, environment)
-        listing = fastest(LIST, environment)
+        environment = os.environ | {"PYTHONPATH": path, "FT_CACHE_DIR": str(Path(folder, "cache"))}
+        floor = measure.fastest([sys.executable, "-c", FLOOR], REPEATS, environment)
+        listing = measure.fastest([sys.executable, "-c", LIST], REPEATS, environment)
     ratio = listing / floor
-    print(f"{FLOOR}: {floor * 1000:.0f} ms")
-    print(f"ft plugins list, {count} plugins: {listing * 1000:.0f} ms")
-    print(f"ratio {ratio:.2f} (budget {BUDGET:g})")
-    return int(ratio > BUDGET)
+    rows = [
+        [f"python -c '{FLOOR}'", f"{floor * 1000:.0f} ms", "1"],
+        [f"ft plugins list, {count} plugins", f"{listing * 1000:.0f} ms", f"{ratio:.2f}"],
+    ]
+    text = f"Fastest of {REPEATS}. Budget: a ratio of {BUDGET:g}.\n\n"
+    text += measure.table(["command", "time", "ratio"], rows)
+    measure.report("Listing", text, arguments.record)
+    measure.leave([f"the ratio is {ratio:.2f}"] if ratio > BUDGET else [])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

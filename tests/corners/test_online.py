@@ -24,7 +24,7 @@ from ft.api import (
     TrainerOptions,
     hookimpl,
 )
-from ft.training.loop import evaluate
+from ft.training.evaluate import evaluate
 from ft_adapter_full import adapter
 from ft_engine_transformers import engine
 from ft_optimizer_adamw import optimizer

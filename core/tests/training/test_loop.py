@@ -11,7 +11,8 @@ from harness import changed, random_rows, train, weights
 
 from ft.api import Evaluator, Loss, Process, RunError, Tracker, hookimpl
 from ft.training.checkpoint import checkpoints
-from ft.training.loop import collate_step, count_steps, evaluate, take_step
+from ft.training.evaluate import evaluate
+from ft.training.loop import collate_step, count_steps, take_step
 from ft.training.order import Order
 
 

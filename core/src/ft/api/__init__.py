@@ -30,7 +30,6 @@ from ft.api.examples import (
 )
 from ft.api.exporter import Exporter
 from ft.api.kernel import Kernel
-from ft.kinds import KINDS, Kind
 from ft.api.model import TINY, Checkpoint, ModelFamily, ModelOptions
 from ft.api.optimizer import Optimizer, OptimizerOptions
 from ft.api.plugin import Options, Plugin
@@ -42,6 +41,7 @@ from ft.api.template import Template, TemplateOptions
 from ft.api.tracker import Tracker
 from ft.api.trainer import Batch, Loss, TokenLosses, Trainer, TrainerOptions
 from ft.errors import FtError, InputError, PluginError, RowError, RunError
+from ft.kinds import KINDS, Kind
 
 __all__ = [
     "KINDS",

@@ -95,8 +95,8 @@ def ft_resolve_source(run: Run, source: str, what: str) -> Path | None:
     ``source`` comes without its scheme; a revision stands behind an ``@``. ``what`` is
     ``"model"``, ``"config"`` (configuration and tokenizer of a model, without weights) or
     ``"data"``. For a model the result is a folder that ``from_pretrained`` reads; for data a
-    file or a folder of files. Downloads report to ``run.progress``. Raises :class:`ft.api.InputError` where the
-    source does not exist, with what was looked for.
+    file or a folder of files. Downloads report to ``run.progress``. Raises
+    :class:`ft.api.InputError` where the source does not exist, with what was looked for.
     """
 
 

@@ -66,8 +66,8 @@ class ModelFamily(Plugin):
     the transformers class that builds it, or a mapping from model types to classes; ``groups``
     names parts that can be frozen or trained by prefix (``{"vision": "model.visual"}``; the
     longest prefix wins, one that a model type does not have is no part of it);
-    ``fused_experts`` are parameter names of experts that live in one tensor; ``tiny`` are sizes, by model type, that a small test
-    model needs beside those of :data:`TINY`.
+    ``fused_experts`` are parameter names of experts that live in one tensor; ``tiny`` are
+    sizes, by model type, that a small test model needs beside those of :data:`TINY`.
 
     Whatever a family needs beyond data, it does in hooks: a subclass overrides
     :func:`ft_patch_model` or :func:`ft_load_model`.

@@ -42,8 +42,9 @@ class TokenLosses:
 
     ``losses`` (float32, with a graph) and ``weights`` (float32) have shape (N,);
     ``documents`` (int64, shape (N,)) numbers the document that each token belongs to, from 0
-    in the order of the batch; padding between packs counts as a document. ``outputs`` is what the model returned; its logits cover the
-    trained positions only and may be missing under a fused kernel.
+    in the order of the batch; padding between packs counts as a document. ``outputs`` is what
+    the model returned; its logits cover the trained positions only and may be missing under a
+    fused kernel.
     """
 
     losses: Tensor

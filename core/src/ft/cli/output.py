@@ -51,7 +51,9 @@ def table(
             cut(cell, size).ljust(size + GAP) for cell, size in zip(cells, widths, strict=False)
         )
         rest = max(room - len(fixed), 8)
-        lines = (textwrap.wrap(last, rest, break_on_hyphens=False) if wrap else [cut(last, rest)]) or [""]
+        lines = (
+            textwrap.wrap(last, rest, break_on_hyphens=False) if wrap else [cut(last, rest)]
+        ) or [""]
         yield (" " * indent + fixed + lines[0]).rstrip()
         for line in lines[1:]:
             yield " " * (indent + len(fixed)) + line

@@ -25,7 +25,7 @@ def resume_run(folder: Path, index: Index, progress: Progress) -> Run:
         raise InputError(
             "this run has no checkpoint to go on from",
             where=str(folder),
-            hint=f"start it again: remove the folder, then `ft train` its recipe; set "
+            hint="start it again: remove the folder, then `ft train` its recipe; set "
             "trainer.save_every for checkpoints on the way",
         )
     resolved = resolve(recipe, index, progress=progress)

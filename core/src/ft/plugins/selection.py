@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from ft.api import hookspecs
-from ft.kinds import CALL_ORDER
 from ft.api.plugin import Plugin
 from ft.errors import FtError, PluginError
+from ft.kinds import CALL_ORDER
 
 if TYPE_CHECKING:
     from ft.api.run import Run

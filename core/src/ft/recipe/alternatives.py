@@ -9,9 +9,9 @@ from itertools import product
 import pydantic
 
 from ft.api.capability import VOCABULARY
-from ft.kinds import KINDS
 from ft.api.plugin import Plugin
 from ft.errors import FtError, InputError
+from ft.kinds import KINDS
 from ft.plugins.index import Index
 from ft.plugins.load import load
 from ft.recipe.fit import Misfit, capabilities, misfits

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ft.kinds import KINDS
 from ft.api.plugin import Plugin
 from ft.errors import InputError
+from ft.kinds import KINDS
 from ft.recipe.keys import (
     DATA,
     EVAL_DATA,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pydantic
 
-from ft.kinds import KINDS
 from ft.api.plugin import Plugin
 from ft.errors import FtError, InputError
+from ft.kinds import KINDS
 from ft.plugins.index import Index
 from ft.plugins.load import load
 from ft.recipe.fit import capabilities, misfits

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ft.kinds import KINDS, Kind
 from ft.api.plugin import Plugin
 from ft.errors import InputError, PluginError
+from ft.kinds import KINDS, Kind
 from ft.plugins.index import Index, Record
 from ft.plugins.load import load
 from ft.recipe.document import Node

@@ -8,8 +8,8 @@ from typing import Any
 
 import pydantic
 
-from ft.kinds import Kind
 from ft.errors import FtError
+from ft.kinds import Kind
 from ft.plugins.index import Index
 from ft.plugins.load import load
 from ft.recipe.keys import (

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Batch, Run, RunError, TrainerOptions
+from ft.api import Batch, Run, TrainerOptions
 from ft.pipeline.device import choose_precision
-from ft.training.checkpoint import random_state, save_checkpoint, set_random_state
+from ft.training.checkpoint import save_checkpoint
+from ft.training.evaluate import evaluate
+from ft.training.meter import Meter, reported
 from ft.training.order import Order, micro_batches
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ def train(run: Run, model: nn.Module) -> None:
             meter.report(metrics)
         if run.eval_data and (state.step % eval_every == 0 or last):
             evaluate(run, model)
+            meter.pause()
         if last or (options.save_every and state.step % options.save_every == 0):
             save_checkpoint(run, options.keep_checkpoints)
+            meter.pause()
         if stopping:
             return
 
@@ -79,16 +82,6 @@ def agree_to_stop(run: Run) -> bool:
 def mean_metrics(taken: list[dict[str, float]]) -> dict[str, float]:
     """The metrics of a step of the data, over the optimizer steps that it became."""
     return {key: sum(one[key] for one in taken) / len(taken) for one in taken[:1] for key in one}
-
-
-def reported(run: Run) -> dict[str, float]:
-    """The means of what plugins told :meth:`Run.report`, over processes; begins anew."""
-    means = {
-        name: run.sum(total) / max(run.sum(weight), 1e-9)
-        for name, (total, weight) in sorted(run.reported.items())
-    }
-    run.reported.clear()
-    return means
 
 
 def collate_step(run: Run, items: list[int], options: TrainerOptions) -> list[Batch]:
@@ -185,104 +178,3 @@ def clip(run: Run, max_norm: float | None) -> Tensor:
         parameters = [p for _, p in run.trainable() if p.grad is not None]
         torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
     return norm
-
-
-def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
-    """The mean loss on each evaluation set, and what the selected evaluators measure."""
-    import torch
-
-    options: TrainerOptions = run.part("trainer").options
-    size = options.micro_batch_size or options.batch_size
-    precision = choose_precision(options.precision, run.device)
-    metrics: dict[str, float] = {}
-    with (
-        measuring(run, model),
-        torch.no_grad(),
-        torch.autocast(run.device.type, dtype=precision, enabled=precision != torch.float32),
-    ):
-        for name, data in run.eval_data.items():
-            total, units = 0.0, 0.0
-            for start in range(0, len(data), size):
-                rows = [data[i] for i in range(start, min(start + size, len(data)))]
-                given = run.to_device(run.collate(rows))
-                made = run.hook.ft_make_batches(run=run, model=model, batches=[given])
-                for batch in (batch for batches in made for batch in batches):
-                    loss = run.hook.ft_compute_loss(run=run, model=model, batch=batch)
-                    total += float(loss.total)
-                    units += run.hook.ft_count_units(run=run, batch=batch)
-            metrics[f"{name}/loss"] = total / max(units, 1e-9)
-            metrics.update({f"{name}/{key}": value for key, value in reported(run).items()})
-        for evaluator in run.parts("evaluator"):
-            found = run.selection.call(evaluator, "ft_evaluate", run=run, model=model)
-            metrics.update({f"{evaluator.name}/{key}": value for key, value in found.items()})
-    metrics["step"] = run.state.step
-    run.state.history.append(metrics)
-    run.progress.evaluated(metrics)
-    run.selection.notify("ft_evaluated", run=run, metrics=metrics)
-    return metrics
-
-
-@contextmanager
-def measuring(run: Run, model: nn.Module) -> Iterator[None]:
-    """Without dropout, and without a trace: training goes on as if nobody had looked."""
-    modules = [model, *run.modules.values()]
-    training = [module.training for module in modules]
-    generators = random_state()
-    for module in modules:
-        module.eval()
-    try:
-        yield
-    finally:
-        for module, was in zip(modules, training, strict=True):
-            module.train(was)
-        set_random_state(generators)
-
-
-class Meter:
-    """Times the steps and hands their metrics on."""
-
-    def __init__(self, run: Run):
-        self.run = run
-        self.since = time.perf_counter()
-        self.tokens = run.state.tokens
-
-    def report(self, metrics: dict[str, float]) -> None:
-        """Complete a step's metrics, keep them, and tell progress and observers.
-
-        Raises :class:`RunError` where the loss is no number any more.
-        """
-        run, state, now = self.run, self.run.state, time.perf_counter()
-        if not math.isfinite(metrics.get("loss", 0.0)):
-            raise RunError(
-                f"the loss is {metrics['loss']} at step {state.step}",
-                hint="lower optimizer.learning_rate, add optimizer.warmup, or try "
-                "trainer.precision: float32; the last checkpoint is from before",
-            )
-        seconds = now - self.since
-        state.seconds += seconds
-        line = {
-            "step": state.step,
-            "epoch": round(state.epoch, 4),
-            **metrics,
-            "tokens": state.tokens,
-            "tokens_per_second": (state.tokens - self.tokens) / seconds,
-            "memory": peak_memory(run),
-            "seconds": round(state.seconds, 3),
-        }
-        self.since, self.tokens = now, state.tokens
-        state.history.append(line)
-        run.progress.step(line, state.total_steps)
-        run.selection.notify("ft_step_ended", run=run, metrics=line)
-
-
-def peak_memory(run: Run) -> int:
-    """Peak bytes: of the accelerator, or of this process on a CPU."""
-    import torch
-
-    if run.device.type == "cuda":
-        return torch.cuda.max_memory_allocated(run.device)
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

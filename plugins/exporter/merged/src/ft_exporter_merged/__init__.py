@@ -33,7 +33,8 @@ class Merged(Exporter):
         drift = float((probe(run, model) - before).abs().max())
         if not drift <= self.options.tolerance:
             raise RunError(
-                f"merging moves log-probabilities by {drift:.3g}; {self.options.tolerance} is allowed",
+                f"merging moves log-probabilities by {drift:.3g}, and {self.options.tolerance} is "
+                "allowed",
                 hint="raise exporter.tolerance if that is acceptable, or load base and adapter "
                 "apart",
             )

@@ -1,0 +1,66 @@
+"""Measuring the model on evaluation sets, without a trace on training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ft.api import Run, TrainerOptions
+from ft.pipeline.device import choose_precision
+from ft.training.checkpoint import random_state, set_random_state
+from ft.training.meter import reported
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
+    """The mean loss on each evaluation set, and what the selected evaluators measure."""
+    import torch
+
+    options: TrainerOptions = run.part("trainer").options
+    size = options.micro_batch_size or options.batch_size
+    precision = choose_precision(options.precision, run.device)
+    metrics: dict[str, float] = {}
+    with (
+        measuring(run, model),
+        torch.no_grad(),
+        torch.autocast(run.device.type, dtype=precision, enabled=precision != torch.float32),
+    ):
+        for name, data in run.eval_data.items():
+            total, units = 0.0, 0.0
+            for start in range(0, len(data), size):
+                rows = [data[i] for i in range(start, min(start + size, len(data)))]
+                given = run.to_device(run.collate(rows))
+                made = run.hook.ft_make_batches(run=run, model=model, batches=[given])
+                for batch in (batch for batches in made for batch in batches):
+                    loss = run.hook.ft_compute_loss(run=run, model=model, batch=batch)
+                    total += float(loss.total)
+                    units += run.hook.ft_count_units(run=run, batch=batch)
+            metrics[f"{name}/loss"] = total / max(units, 1e-9)
+            metrics.update({f"{name}/{key}": value for key, value in reported(run).items()})
+        for evaluator in run.parts("evaluator"):
+            found = run.selection.call(evaluator, "ft_evaluate", run=run, model=model)
+            metrics.update({f"{evaluator.name}/{key}": value for key, value in found.items()})
+    metrics["step"] = run.state.step
+    run.state.history.append(metrics)
+    run.progress.evaluated(metrics)
+    run.selection.notify("ft_evaluated", run=run, metrics=metrics)
+    return metrics
+
+
+@contextmanager
+def measuring(run: Run, model: nn.Module) -> Iterator[None]:
+    """Without dropout, and without a trace: training goes on as if nobody had looked."""
+    modules = [model, *run.modules.values()]
+    training = [module.training for module in modules]
+    generators = random_state()
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, was in zip(modules, training, strict=True):
+            module.train(was)
+        set_random_state(generators)

@@ -1,0 +1,71 @@
+"""What a run reports of its steps: times, speeds, memory, means."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from ft.api import Run, RunError
+
+
+class Meter:
+    """Times the steps and hands their metrics on."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.pause()
+
+    def pause(self) -> None:
+        """Start the clock anew: what was done since the last report is no training."""
+        self.since, self.tokens = time.perf_counter(), self.run.state.tokens
+
+    def report(self, metrics: dict[str, float]) -> None:
+        """Complete a step's metrics, keep them, and tell progress and observers.
+
+        Raises :class:`RunError` where the loss is no number any more.
+        """
+        run, state, now = self.run, self.run.state, time.perf_counter()
+        if not math.isfinite(metrics.get("loss", 0.0)):
+            raise RunError(
+                f"the loss is {metrics['loss']} at step {state.step}",
+                hint="lower optimizer.learning_rate, add optimizer.warmup, or try "
+                "trainer.precision: float32; the last checkpoint is from before",
+            )
+        seconds = now - self.since
+        state.seconds += seconds
+        line = {
+            "step": state.step,
+            "epoch": round(state.epoch, 4),
+            **metrics,
+            "tokens": state.tokens,
+            "tokens_per_second": (state.tokens - self.tokens) / seconds,
+            "memory": peak_memory(run),
+            "seconds": round(state.seconds, 3),
+        }
+        self.pause()
+        state.history.append(line)
+        run.progress.step(line, state.total_steps)
+        run.selection.notify("ft_step_ended", run=run, metrics=line)
+
+
+def peak_memory(run: Run) -> int:
+    """Peak bytes: of the accelerator, or of this process on a CPU."""
+    import torch
+
+    if run.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(run.device)
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def reported(run: Run) -> dict[str, float]:
+    """The means of what plugins told :meth:`Run.report`, over processes; begins anew."""
+    means = {
+        name: run.sum(total) / max(run.sum(weight), 1e-9)
+        for name, (total, weight) in sorted(run.reported.items())
+    }
+    run.reported.clear()
+    return means
