@@ -115,6 +115,7 @@ class Run:
         self.reported: dict[str, tuple[float, float]] = {}
         self.optimizer: Any = None
         self.scheduler: Any = None
+        self.scaler: Any = None
         self.state = State()
 
     # -- parts -----------------------------------------------------------------------------

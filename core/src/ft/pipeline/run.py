@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ft.api import Progress, Run
 from ft.errors import InputError, RunError
 from ft.pipeline.data import prepare_data
-from ft.pipeline.device import choose_device, seed_everything
+from ft.pipeline.device import choose_device, choose_precision, seed_everything
 from ft.pipeline.folder import new_run_folder, refuse_used_folder
 from ft.pipeline.load import adapt, load_config, load_processor, settle_template
 from ft.pipeline.lock import write_lock
@@ -91,6 +91,9 @@ def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = Non
 
 def train(run: Run, resume: Path | None) -> None:
     """Build optimizer and schedule, pick up a checkpoint, train."""
+    from torch import float16
+    from torch.amp import GradScaler
+
     order = make_order(run)
     options = run.part("trainer").options
     run.state.total_steps = count_steps(options, order)
@@ -98,6 +101,9 @@ def train(run: Run, resume: Path | None) -> None:
         checkpoint_activations(run.model)
     model = run.hook.ft_wrap_model(run=run, model=run.model)
     run.optimizer = run.hook.ft_build_optimizer(run=run, model=run.model)
+    precision = choose_precision(options.precision, run.device)
+    # float16 alone is so narrow that small gradients vanish; disabled, the scaler passes on
+    run.scaler = GradScaler(run.device.type, enabled=precision == float16)
     run.scheduler = run.hook.ft_build_scheduler(
         run=run, optimizer=run.optimizer, steps=run.state.total_steps
     )

@@ -41,7 +41,7 @@ def save_checkpoint(run: Run, keep: int) -> Path:
     main = run.process.is_main
     # gathering divided weights may need every process
     tensors = run.hook.ft_checkpoint_state(run=run, model=run.model)
-    own = {"random": random_state(), "plugins": _plugin_states(run)}
+    own = {"random": random_state(), "plugins": _plugin_states(run), "scaler": run.scaler.state_dict()}
     with _all_or_none(run, partial):
         if main:
             shutil.rmtree(partial, ignore_errors=True)
@@ -123,6 +123,8 @@ def load_checkpoint(run: Run, folder: Path) -> None:
     run.hook.ft_restore_state(run=run, model=run.model, tensors=tensors)
     run.optimizer.load_state_dict(optimizer)
     run.scheduler.load_state_dict(scheduler)
+    if own.get("scaler"):
+        run.scaler.load_state_dict(own["scaler"])
     for name, value in state.items():
         setattr(run.state, name, value)
     run.state.stop = run.state.interrupted = False

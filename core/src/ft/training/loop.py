@@ -127,15 +127,18 @@ def take_step(
         with model.no_sync() if apart else nullcontext():  # type: ignore[operator]
             with autocast:
                 loss = run.hook.ft_compute_loss(run=run, model=model, batch=batch)
-            (loss.total * scale).backward()
+            run.scaler.scale(loss.total * scale).backward()
         for name, value in {"loss": loss.total.detach(), **loss.metrics}.items():
             sums[name] = sums.get(name, 0.0) + value
         tokens += count_tokens(batch) if counts[number] else 0
     run.state.tokens += int(run.sum(tokens))
     average_module_gradients(run)
+    if run.scaler.is_enabled():
+        run.scaler.unscale_(run.optimizer)
     grad_norm = clip(run, options.max_grad_norm)
     learning_rate = run.scheduler.get_last_lr()[0]
-    run.optimizer.step()
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
     run.optimizer.zero_grad(set_to_none=True)
     return {
         **{name: run.sum(float(value)) / max(units, 1e-9) for name, value in sums.items()},
