@@ -30,6 +30,7 @@ def one_step(run):
     """The metrics and the gradients of the first step."""
     run.optimizer = Gradients([p for _, p in run.trainable()])
     run.scheduler = torch.optim.lr_scheduler.LambdaLR(run.optimizer, lambda step: 1.0)
+    run.scaler = torch.amp.GradScaler("cpu", enabled=False)
     options = run.part("trainer").options
     batches = collate_step(run, list(range(8)), options)
     return take_step(run, run.model, batches, options), run.optimizer.seen

@@ -82,7 +82,7 @@ class Run:
     run's seed. Filled in as the pipeline goes: ``process`` and ``device``; ``model_folder``
     (the resolved checkpoint), ``config``, ``processor`` and ``tokenizer``; ``data`` and
     ``eval_data`` (encoded rows); ``model`` (adapted, not wrapped), ``modules`` (trained beside
-    it), ``optimizer``, ``scheduler``; ``state``.
+    it), ``optimizer``, ``scheduler``, ``scaler``; ``state``.
     """
 
     def __init__(

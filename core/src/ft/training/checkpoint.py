@@ -41,7 +41,11 @@ def save_checkpoint(run: Run, keep: int) -> Path:
     main = run.process.is_main
     # gathering divided weights may need every process
     tensors = run.hook.ft_checkpoint_state(run=run, model=run.model)
-    own = {"random": random_state(), "plugins": _plugin_states(run), "scaler": run.scaler.state_dict()}
+    own = {
+        "random": random_state(),
+        "plugins": _plugin_states(run),
+        "scaler": run.scaler.state_dict(),
+    }
     with _all_or_none(run, partial):
         if main:
             shutil.rmtree(partial, ignore_errors=True)
