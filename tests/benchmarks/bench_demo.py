@@ -34,10 +34,11 @@ BUDGET_SECONDS = 75
 MAX_NEW_TOKENS = 60
 
 
-def with_ft(seed: int, folder: Path, steps: int | None) -> dict[str, Any]:
+def with_ft(seed: int, precision: str, folder: Path, steps: int | None) -> dict[str, Any]:
     """Train and ask through the command line, as a user does."""
     run = folder / "ft"
-    overrides = [f"output={run}", f"seed={seed}", *([f"trainer.steps={steps}"] if steps else [])]
+    overrides = [f"output={run}", f"seed={seed}", f"trainer.precision={precision}"]
+    overrides += [f"trainer.steps={steps}"] if steps else []
     outcome = json.loads(_ft("train", str(DEMO / "recipe.yaml"), "--json", *overrides))
     prompts = [word for question in QUESTIONS for word in ("--prompt", question)]
     said = json.loads(
@@ -56,7 +57,9 @@ def _ft(*words: str) -> str:
     return done.stdout.decode()
 
 
-def with_trl(model: Path, seed: int, folder: Path, steps: int | None) -> dict[str, Any]:
+def with_trl(
+    model: Path, seed: int, precision: str, folder: Path, steps: int | None
+) -> dict[str, Any]:
     """The same by hand: the rows as prompt and completion, and the settings of the recipe."""
     import torch
     from datasets import Dataset
@@ -74,7 +77,7 @@ def with_trl(model: Path, seed: int, folder: Path, steps: int | None) -> dict[st
         output_dir=str(folder / "trl"),
         seed=seed,
         use_cpu=True,
-        bf16=True,
+        bf16=precision == "bfloat16",
         per_device_train_batch_size=8,
         num_train_epochs=2,
         max_steps=steps or -1,
@@ -133,15 +136,25 @@ def checkpoint() -> Path:
     return resolve(read_recipe(DEMO / "recipe.yaml"), installed_index()).model_folder
 
 
-def side(name: str, model: Path, seed: int, steps: int | None) -> dict[str, Any]:
+def precision_here() -> str:
+    """What ft chooses on this machine: bfloat16 where the processor has it, else float32."""
+    import torch
+
+    from ft.pipeline.device import choose_precision
+
+    return str(choose_precision("auto", torch.device("cpu"))).removeprefix("torch.")
+
+
+def side(name: str, model: Path, seed: int, precision: str, steps: int | None) -> dict[str, Any]:
     """One side in a process of its own; its progress is shown as it comes."""
     print(f"\n{name}, seed {seed} …", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         if name == "ft":
-            return with_ft(seed, Path(folder), steps)
+            return with_ft(seed, precision, Path(folder), steps)
         result = Path(folder) / "result.json"
         command = [sys.executable, __file__, "--trl", str(result), "--model-folder", str(model)]
-        command += ["--seeds", str(seed), *(["--steps", str(steps)] if steps else [])]
+        command += ["--precision", precision, "--seeds", str(seed)]
+        command += [*(["--steps", str(steps)] if steps else [])]
         subprocess.run(command, stdout=sys.stderr, check=True)
         return json.loads(result.read_text(encoding="utf-8"))
 
@@ -158,6 +171,12 @@ def arguments() -> argparse.Namespace:
     """The command line; the last two options are for the child process."""
     parser = measure.parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "bfloat16"],
+        default="auto",
+        help="of matrix products, on both sides; auto: what ft chooses on this processor",
+    )
     parser.add_argument("--steps", type=int, help="stop early, to try the script out")
     parser.add_argument("--only", choices=["ft", "TRL"], help="leave the other side out")
     parser.add_argument("--trl", type=Path, help=argparse.SUPPRESS)
@@ -170,14 +189,21 @@ def main() -> None:
     chosen = arguments()
     if chosen.trl:
         with tempfile.TemporaryDirectory() as folder:
-            result = with_trl(chosen.model_folder, chosen.seeds[0], Path(folder), chosen.steps)
+            result = with_trl(
+                chosen.model_folder,
+                chosen.seeds[0],
+                chosen.precision,
+                Path(folder),
+                chosen.steps,
+            )
         chosen.trl.write_text(json.dumps(result), encoding="utf-8")
         return
     model = checkpoint()
+    precision = precision_here() if chosen.precision == "auto" else chosen.precision
     sides = [name for name in ("ft", "TRL") if chosen.only in (None, name)]
     rows, failures = [], []
     for seed in chosen.seeds:
-        results = {name: side(name, model, seed, chosen.steps) for name in sides}
+        results = {name: side(name, model, seed, precision, chosen.steps) for name in sides}
         for name, result in results.items():
             checks = right(result)
             rows.append(
@@ -206,8 +232,8 @@ def main() -> None:
     head = ["seed", "", "training", "steps", "last loss", "identity", "Paris"]
     text = (
         "SmolLM2-135M-Instruct, the demo's 114 rows, LoRA rank 8 on all linear layers, 2 epochs, "
-        "batch 8, bf16 autocast, sorted by length, loss on the answers. Budget: "
-        f"{BUDGET_SECONDS} s on 2 quiet cores, not slower than TRL.\n\n"
+        f"batch 8, {precision} products on both sides, sorted by length, loss on the answers. "
+        f"Budget: {BUDGET_SECONDS} s on 2 quiet cores, not slower than TRL.\n\n"
     )
     measure.report("Demo", text + measure.table(head, rows), chosen.record)
     measure.leave(failures)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
+
+# tiny models are slower on several threads, and many times so where tests run side by side
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # as `ft` sets it before it imports transformers, which here other tests may have done
@@ -64,36 +69,74 @@ def ft(work: Path, capsys: pytest.CaptureFixture) -> Callable[..., Result]:
     return run
 
 
-@pytest.fixture
-def start(work: Path) -> Callable[..., subprocess.Popen]:
-    """Start ``ft`` in a process of its own; ``limit`` is the largest file it may write."""
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """The same for a torch that another test has imported already."""
+    import torch
 
-    def begin(*arguments: str | Path, limit: int | None = None) -> subprocess.Popen:
-        command = [sys.executable, "-m", "ft", *map(str, arguments)]
-        if limit is not None:
-            code = (
-                "import resource, runpy, sys; "
-                f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
-                f"sys.argv = ['ft', *sys.argv[1:]]; runpy.run_module('ft', run_name='__main__')"
-            )
-            command[1:3] = ["-c", code]
-        return subprocess.Popen(
-            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Any:
+    """Makes processes that have imported the heavy libraries already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["forked", "peft", "ft.pipeline.run"])
+    return context
+
+
+@pytest.fixture
+def start(work: Path, server: Any) -> Iterator[Callable[..., Process]]:
+    """``start("train", …)`` begins ``ft`` in a process of its own.
+
+    ``largest`` is the size, in bytes, of the largest file that it may write.
+    """
+    started: list[Process] = []
+
+    def begin(*arguments: str | Path, largest: int | None = None) -> Process:
+        out, err = (work.parent / f"{len(started)}.{name}" for name in ("out", "err"))
+        process = server.Process(
+            target=forked.ft, args=([str(a) for a in arguments], str(work), out, err, largest)
         )
+        process.start()
+        started.append(Process(process, out, err))
+        return started[-1]
 
-    return begin
+    yield begin
+    for one in started:
+        one.process.kill()
 
 
-@pytest.fixture
-def ft_process(start: Callable[..., subprocess.Popen]) -> Callable[..., Result]:
-    """``ft`` in a process of its own, to its end."""
+@dataclass(frozen=True)
+class Process:
+    """``ft`` on its way."""
 
-    def run(*arguments: str | Path, limit: int | None = None) -> Result:
-        process = start(*arguments, limit=limit)
-        out, err = process.communicate(timeout=120)
-        return _checked(Result(process.returncode, out, err))
+    process: multiprocessing.process.BaseProcess
+    out: Path
+    err: Path
 
-    return run
+    def signal(self, number: int) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def fill_disk(self, largest: int) -> None:
+        """Let no file grow beyond ``largest`` bytes from now on."""
+        _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (largest, hard))
+
+    def wait_for(self, found: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait until something is so; the process must be running until then."""
+        end = time.monotonic() + seconds
+        while not found():
+            assert self.process.is_alive(), self.err.read_text()
+            assert time.monotonic() < end, self.err.read_text()
+            time.sleep(0.005)
+
+    def result(self, seconds: float = 120) -> Result:
+        self.process.join(seconds)
+        code = self.process.exitcode
+        assert code is not None, "still running"
+        return _checked(Result(code, self.out.read_text(), self.err.read_text()))
 
 
 @pytest.fixture(scope="session")

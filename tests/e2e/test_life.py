@@ -48,8 +48,12 @@ def test_from_init_to_export(ft, work, checkpoint, chat_rows):
     done = ft("check", "mine.yaml")
     assert done.code == 0, done.err
     assert "fits: ft train mine.yaml" in done.out
-    assert "inferred from the columns messages" in done.out
-    assert ft("check", "mine.yaml", "--json").json["fits"] is True
+    found = ft("check", "mine.yaml", "--json").json
+    assert found["fits"] is True
+    assert found["settings"]["data.0.format"] == {
+        "value": "messages",
+        "origin": "inferred from the columns messages",
+    }
 
     done = ft("explain", "mine.yaml", "adapter.rank", "adapter.rank=4")
     assert "adapter.rank: 4" in done.out
@@ -172,7 +176,13 @@ def test_picture_and_report(finished):
         assert 400 <= picture.width <= 2000
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 10  # lines are drawn
     report = (finished / "run/report.md").read_text()
-    for part in ("| steps | 6", "![loss](loss.png)", "eval/loss", "lora ft-adapter-lora", "result/"):
+    for part in (
+        "| steps | 6",
+        "![loss](loss.png)",
+        "eval/loss",
+        "lora ft-adapter-lora",
+        "result/",
+    ):
         assert part in report
     assert "{" not in report
     assert "| kept | 8 |" in report
@@ -270,7 +280,7 @@ def test_lora_on_four_bits_merges_into_full_precision(ft, recipe, checkpoint, ch
         data=str(chat_rows),
         quantizer={"name": "bitsandbytes", "bits": 4},
         optimizer={"learning_rate": 1e-2},
-        trainer={"steps": 8},
+        trainer={"steps": 16},
     )
     done = ft("train", path)
     assert done.code == 0, done.err

@@ -39,7 +39,6 @@ ALLOWED = {
     "cli/plugins.py": {"lora": "an example in a hint"},
     "plugins/policy.py": {"lora": "an example in a hint"},
     "recipe/read.py": {"lora": "an example in a hint"},
-    "data/render.py": {"chatml": "an example in a hint"},
     "recipe/starter.py": {
         "lora": "the name of a starter recipe, which is data",
         "sft": "the name of a starter recipe, which is data",

@@ -181,7 +181,7 @@ def test_capability_words_exist(plugin: tuple[str, str, str]) -> None:
     found: Plugin = loaded(value)
     required = [n for n, f in type(found).Options.model_fields.items() if f.is_required()]
     if required:  # only a recipe can bind it; the words of the class are checked all the same
-        type(found).capabilities(found)
+        Plugin.capabilities(found)
     else:
         found.bind(name).capabilities()
 

@@ -35,7 +35,7 @@ def test_rows_come_out_encoded_in_their_order(prepare, tmp_path):
         (2, 2, 7, 4)
     )
     digest = hashlib.sha256((tmp_path / "a.jsonl").read_bytes()).hexdigest()
-    assert data.digest == {"a.jsonl": digest}
+    assert data.report.digest == {"a.jsonl": digest}
     assert data.report.text() == "2 rows, 7 tokens, 4 trained"
     assert run.progress.done == 2
     json.dumps(report)

@@ -226,7 +226,7 @@ class TestDefault:
     def test_no_template(self):
         with pytest.raises(InputError, match="no chat template") as caught:
             default_render(run_with(None), self.conversation, False)
-        assert "chatml" in caught.value.hint
+        assert "template: <name>" in caught.value.hint
 
 
 class TestAgrees:

@@ -8,7 +8,14 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast
 
 from ft.api import Encoded, InputError, Origin, Part, Rendered
-from ft.data.tokenize import _open_image, _shift, _token_weights, encode_text, tokenize
+from ft.data.tokenize import (
+    _encode_media,
+    _open_image,
+    _shift,
+    _token_weights,
+    encode_text,
+    tokenize,
+)
 
 ORIGIN = Origin("a.json", 7)
 TEXT = "Who are you? I am a small model. naïve 東京 spaces   here\n"
@@ -186,3 +193,26 @@ class TestImages:
     def test_what_cannot_be_read_is_an_error(self, source):
         with pytest.raises(InputError, match="cannot be read"):
             _open_image(source, ORIGIN)
+
+
+def test_features_of_a_medium_are_never_trained(run):
+    """``<img>`` stands for three features, in a text that is trained on as a whole."""
+    text, grown = "Look: <end> Yes.", "Look: <end><end><end> Yes."
+    span = [text.index("<end>"), text.index("<end>") + 5]
+    replaced = {"span": span, "new_span": [span[0], span[0] + 15]}
+
+    def processor(**arguments):
+        out = run.tokenizer([grown], return_tensors="pt", return_offsets_mapping=True)
+        return {**out, "text_replacement_offsets": [[replaced]]}
+
+    whole = SimpleNamespace(tokenizer=run.tokenizer, processor=processor)
+    row = _encode_media(whole, Rendered(text, [(0, len(text), 1.0)]))
+    end = run.tokenizer.convert_tokens_to_ids("<end>")
+    assert [w for i, w in zip(row.input_ids, row.weights, strict=True) if i == end] == [0.0] * 3
+    assert sum(row.weights) == len(row) - 3
+
+
+def test_plain_text_of_a_media_model_has_its_columns(run):
+    processor = SimpleNamespace(model_input_names=["input_ids", "token_type_ids"])
+    (row,) = encode_text(SimpleNamespace(tokenizer=run.tokenizer, processor=processor), ["a b"])
+    assert row.per_token == {"token_type_ids": [0] * len(row)}

@@ -279,3 +279,11 @@ def test_two_distributions_with_one_name(world):
     resolved = world.resolve(GOOD, "adapter=other/lora")
     assert resolved.selection.one("adapter").distribution == "other"
     assert values(resolved)["adapter.name"] == "other/lora"
+
+
+def test_an_evaluation_set_does_not_take_the_name_of_the_split(world):
+    world.rows("eval.jsonl", {"text": "hi"})
+    resolved = world.resolve(GOOD, "eval_data=eval.jsonl", "eval_split=0.5")
+    assert [part.name for part in resolved.eval_data] == ["eval-2"]
+    resolved = world.resolve(GOOD, "eval_data=eval.jsonl", "eval_split=null")
+    assert [part.name for part in resolved.eval_data] == ["eval"]

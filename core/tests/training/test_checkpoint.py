@@ -9,7 +9,13 @@ import torch
 from harness import changed, train, weights
 
 from ft.api import InputError, RunError, Tracker, hookimpl
-from ft.training.checkpoint import checkpoints, load_checkpoint, random_state, set_random_state
+from ft.training.checkpoint import (
+    _all_or_none,
+    checkpoints,
+    load_checkpoint,
+    random_state,
+    set_random_state,
+)
 
 
 @pytest.fixture
@@ -121,3 +127,12 @@ def test_generators_go_back_to_where_they_were():
     before = torch.rand(4)
     set_random_state(state)
     assert torch.rand(4).equal(before)
+
+
+def test_a_defect_is_raised_after_the_others_were_told(make):
+    run = make("adamw")
+    told = []
+    run.sum = lambda value: told.append(value) or value
+    with pytest.raises(TypeError, match="no disk"), _all_or_none(run, run.folder):
+        raise TypeError("no disk")
+    assert told == [1.0]

@@ -17,7 +17,7 @@ TESTS = Path(harness.__file__).parent
 
 
 def program(folder, parts, step=0):
-    path = os.pathsep.join([str(TESTS), str(HERE)])
+    path = os.pathsep.join([str(TESTS), str(HERE), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [sys.executable, HERE / "killed_program.py", folder, parts, str(step)],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},

@@ -12,7 +12,7 @@ from harness import changed, random_rows, train, weights
 from ft.api import Evaluator, Loss, Process, RunError, Tracker, hookimpl
 from ft.training.checkpoint import checkpoints
 from ft.training.evaluate import evaluate
-from ft.training.loop import collate_step, count_steps, take_step
+from ft.training.loop import collate_step, count_steps, take_step, without_weight
 from ft.training.order import Order
 
 
@@ -217,3 +217,59 @@ def test_what_a_plugin_reports_is_a_weighted_mean(make):
     assert line["rows"] == 1
     assert line["grad_norm"] == -1
     assert run.reported == {}
+
+
+def test_a_bad_loss_is_seen_before_it_is_saved(make):
+    run = make("adamw", steps=4, log_every=3, save_every=1)
+    with torch.no_grad():
+        run.model.lm_head.weight[7].fill_(float("nan"))
+    with pytest.raises(RunError, match="the loss is nan at step 1"):
+        train(run)
+    assert not checkpoints(run.folder)
+
+
+class StopsAt(Tracker):
+    """Ends the run when the evaluation of a step is told."""
+
+    @hookimpl
+    def ft_evaluated(self, run, metrics):
+        run.state.stop = metrics["step"] == 2
+
+
+def test_stopping_at_an_evaluation_takes_no_further_step(make):
+    run = make("adamw", StopsAt().bind("stops"), steps=6, eval_every=1)
+    run.eval_data["eval"] = random_rows(2)
+    train(run)
+    assert run.state.step == 2
+    (last,) = checkpoints(run.folder)
+    assert last.name == "step-000002"
+    # whoever resumes it, since its result could not be written say, trains no further
+    again = make("adamw", StopsAt().bind("stops"), steps=6, eval_every=1)
+    train(again, last)
+    assert again.state.step == 2
+    assert changed(again, weights(run)) == set()
+
+
+def test_a_batch_that_teaches_nothing_has_no_labels(make):
+    run = make("adamw")
+    batch = without_weight({"chosen": run.collate(run.data[:2])})["chosen"]
+    assert batch["weights"].eq(0).all()
+    assert batch["labels"].eq(-100).all()
+
+
+def test_evaluation_has_the_metrics_of_the_loss(make):
+    from ft_trainer_sft import SFT
+
+    class Accurate(SFT):
+        @hookimpl
+        def ft_compute_loss(self, run, model, batch):
+            loss = super().ft_compute_loss(run, model, batch)
+            return Loss(loss.total, {"halved": loss.total.detach() / 2})
+
+    run = make("adamw")
+    run.selection = run.selection.replaced(
+        run.part("trainer"), Accurate().bind("accurate", {"precision": "float32"})
+    )
+    run.eval_data["eval"] = random_rows(3)
+    metrics = evaluate(run, run.model)
+    assert metrics["eval/halved"] == pytest.approx(metrics["eval/loss"] / 2)

@@ -105,3 +105,22 @@ def test_documents_of_packed_batches(make, size):
     )
     torch.testing.assert_close(found.losses, apart.losses, rtol=1e-4, atol=1e-5)
     assert len(found.documents.unique()) == 6
+
+
+def test_another_model_than_the_runs_own(make):
+    run = make("adamw")
+    reference = run.load_base()
+    with torch.no_grad():
+        reference.lm_head.weight.mul_(2)
+    batch = run.collate(run.data[:4])
+    found = run.token_losses(reference, batch)
+    torch.testing.assert_close(found.losses, expected(plain(reference, batch), batch))
+
+
+def test_an_output_layer_that_is_never_called(make):
+    run = make("adamw")
+    head, forward = run.model.lm_head, run.model.lm_head.forward
+    head.__dict__["_call_impl"] = forward  # its hooks are passed over
+    batch = run.collate(run.data[:4])
+    found = run.token_losses(run.model, batch)
+    torch.testing.assert_close(found.losses, expected(plain(run.model, batch), batch))

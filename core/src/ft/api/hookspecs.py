@@ -13,8 +13,9 @@ Only core calls hooks. A run registers the plugins that its recipe selects and n
 bound to its options. ``run`` is the :class:`ft.api.Run` of that recipe. An implementation may
 leave out arguments that it does not use.
 
-Plugins are called in this order: trackers, evaluators, rewards, engine, backend, trainer,
-optimizer, adapter, quantizer, kernels, template, model family, source, then core's defaults.
+Plugins are called in this order: trackers, evaluators, rewards, exporter, engine, backend,
+trainer, optimizer, adapter, quantizer, kernels, template, model family, data formats, sources,
+then core's defaults.
 """
 
 from __future__ import annotations
@@ -416,7 +417,7 @@ def ft_run_started(run: Run) -> None:
 
 @hookspec
 def ft_step_ended(run: Run, metrics: Mapping[str, float]) -> None:
-    """An optimizer step ended (all).
+    """The metrics of a step are told: of every ``log_every``-th step and of the last (all).
 
     ``metrics``: ``step``, ``epoch``, ``loss`` (mean over units), ``learning_rate``,
     ``grad_norm``, ``tokens`` (seen so far), ``tokens_per_second``, ``memory`` (bytes, peak),

@@ -108,6 +108,11 @@ class ModelFamily(Plugin):
         if provides is not None:
             self.provides = frozenset(provides)  # type: ignore[misc]
 
+    def group_of(self, name: str) -> str | None:
+        """The part among ``groups`` that a module or parameter of this name belongs to."""
+        found = [g for g, prefix in self.groups.items() if f"{name}.".startswith(f"{prefix}.")]
+        return max(found, key=lambda group: len(self.groups[group]), default=None)
+
     def auto_class_for(self, model_type: str) -> str:
         """The name of the transformers class that builds ``model_type``."""
         if isinstance(self.auto_class, str):

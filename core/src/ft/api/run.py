@@ -280,7 +280,7 @@ class Run:
             found = self.selection.call(
                 reward, "ft_score", run=self, conversations=conversations, extras=extras
             )
-            scores[reward.name] = [float(score) for score in found or ()]
+            scores[reward.name] = [float(s) for s in (() if found is None else found)]
             if len(scores[reward.name]) != len(conversations):
                 raise PluginError(
                     f"reward:{reward.name}",

@@ -51,7 +51,14 @@ class TerminalProgress(api.Progress):
 
     def track(self, label: str, total: float | None, unit: str = "") -> Callable[[float], None]:
         task = self._bars.add_task(label, total=total, metrics=unit)
-        return lambda amount: self._bars.advance(task, amount)  # type: ignore[arg-type]
+        done = 0.0
+
+        def advance(amount: float) -> None:
+            nonlocal done
+            done += amount
+            self._bars.update(task, advance=amount, visible=total is None or done < total)
+
+        return advance
 
     def step(self, metrics: Mapping[str, float], total_steps: int) -> None:
         if self._training is None:

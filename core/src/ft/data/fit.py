@@ -69,8 +69,9 @@ class Fit:
             if any(sequence.media for sequence in sequences):
                 return Fitted(dropped=LONG_MEDIA)
             if self.over_length == "split" and isinstance(row, Encoded):
-                result.rows = _pieces(row, self.max_length)
-                result.tokens = len(row)
+                pieces = _pieces(row, self.max_length)
+                result.rows = [piece for piece in pieces if _trained(piece.weights)]
+                result.tokens = sum(map(len, result.rows))
                 result.trained = before[0]
                 return result
             for sequence in sequences:

@@ -58,11 +58,6 @@ class Prepared(Sequence[Any]):
     def __getitem__(self, index: Any) -> Any:
         return self.rows[index]
 
-    @property
-    def digest(self) -> dict[str, str]:
-        """The sha256 of each data file."""
-        return self.report.digest
-
 
 # -- reading -------------------------------------------------------------------------------
 

@@ -120,7 +120,8 @@ def default_render(run: Run, conversation: Conversation, generation_prompt: bool
     if jinja is None:
         raise InputError(
             "the checkpoint has no chat template",
-            hint="choose one in the recipe, such as template: chatml",
+            hint="name one in the recipe, template: <name>; `ft plugins list --kind template` "
+            "shows which there are",
         )
     if has_marks(jinja):
         return render(

@@ -50,7 +50,7 @@ def encode_text(run: Run, texts: Sequence[str]) -> list[Encoded]:
     end = run.tokenizer.eos_token_id
     rows = run.tokenizer(list(texts), return_attention_mask=False, verbose=False)["input_ids"]
     closed = [row if end is None or row[-1:] == [end] else [*row, end] for row in rows]
-    return [Encoded(row, [1.0] * len(row)) for row in closed]
+    return [Encoded(row, [1.0] * len(row), _text_types(run, len(row))) for row in closed]
 
 
 # -- text --------------------------------------------------------------------------------------
@@ -67,15 +67,12 @@ def _encode_texts(run: Run, rows: Sequence[Rendered]) -> list[Encoded]:
         return_token_type_ids=False,
         verbose=False,
     )
-    columns = _type_columns(run)
     encoded = []
     for ids, offsets, row in zip(
         encoding["input_ids"], encoding["offset_mapping"], rows, strict=True
     ):
         weights = _token_weights(offsets, row.spans)
-        # a model with media tells text by zeros, in rows of text too
-        per_token: dict[str, Sequence[int]] = {name: [0] * len(ids) for name in columns}
-        encoded.append(Encoded(ids, weights, per_token, origin=row.origin))
+        encoded.append(Encoded(ids, weights, _text_types(run, len(ids)), origin=row.origin))
     return encoded
 
 
@@ -102,11 +99,12 @@ def _token_weights(
     return weights
 
 
-def _type_columns(run: Run) -> list[str]:
-    """The columns by which the model's forward tells text from media."""
-    if run.processor is run.tokenizer:
-        return []
-    return [name for name in run.processor.model_input_names if name.endswith("token_type_ids")]
+def _text_types(run: Run, length: int) -> dict[str, Sequence[int]]:
+    """The columns by which a model with media tells text, by zeros, in rows of text too."""
+    if run.processor is None or run.processor is run.tokenizer:
+        return {}
+    names = (n for n in run.processor.model_input_names if n.endswith("token_type_ids"))
+    return {name: [0] * length for name in names}
 
 
 def _require_offsets(tokenizer: Any) -> None:
@@ -157,9 +155,11 @@ def _encode_media(run: Run, row: Rendered) -> Encoded:
             per_token[name] = value[0].tolist()
         elif name not in _NOT_FOR_THE_MODEL:
             tensors[name] = value
+    # nobody writes what stands for a medium's features, whatever else of the text is trained on
+    features = [(*item["new_span"], 0.0) for item in replaced]
     return Encoded(
         out["input_ids"][0].tolist(),
-        _token_weights(offsets, _shift(row.spans, replaced)),
+        _token_weights(offsets, [*_shift(row.spans, replaced), *features]),
         per_token,
         tensors,
         row.origin,

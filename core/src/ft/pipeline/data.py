@@ -10,6 +10,7 @@ from ft.api import Run
 from ft.data.pack import pack
 from ft.data.prepare import Prepared, encode_examples, load_examples, split_eval
 from ft.pipeline.load import load_config, load_processor, settle_template
+from ft.recipe.keys import HELD_OUT
 from ft.recipe.resolved import Resolved
 
 
@@ -39,7 +40,7 @@ def prepare_data(run: Run, resolved: Resolved) -> None:
     rows = encode_examples(run, examples, report)
     run.data = Packs(rows, options.max_length) if options.packing else rows
     if held_out:
-        run.eval_data["eval"] = encode_examples(run, held_out)
+        run.eval_data[HELD_OUT] = encode_examples(run, held_out)
     for part in resolved.eval_data:
         run.eval_data[part.name] = encode_examples(run, *load_examples(run, [part]))
     if run.process.is_main:

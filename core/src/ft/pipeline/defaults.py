@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,15 @@ class Defaults:
         from transformers import AutoConfig
 
         options = run.family.options
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
+        try:
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"the configuration cannot be read: {str(error).splitlines()[0]}",
+                where=str(folder),
+                hint="an architecture with code of its own needs model.trust_remote_code: true; a "
+                "new one may need a newer transformers",
+            ) from error
         if options.attention != "auto":
             # here rather than on load, so that a kernel's ft_patch_config has the last word
             config._attn_implementation = options.attention
@@ -84,11 +91,12 @@ class Defaults:
         if quantization is not None:
             settings["quantization_config"] = quantization
         try:
-            return auto.from_pretrained(
+            model, found = auto.from_pretrained(
                 folder,
                 config=config,
                 dtype=run.weight_dtype,
                 device_map={"": run.device} if run.device.type != "cpu" else None,
+                output_loading_info=True,
                 **settings,
             )
         except SafetensorError as error:
@@ -97,6 +105,18 @@ class Defaults:
                 where=str(folder),
                 hint="fetch the checkpoint again",
             ) from error
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"the weights cannot be loaded: {str(error).splitlines()[0]}", where=str(folder)
+            ) from error
+        missing = sorted(found["missing_keys"])
+        if missing:
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            run.progress.warn(
+                f"{folder}: the checkpoint lacks {', '.join(missing[:3])}{more}; these weights "
+                "start at random"
+            )
+        return model
 
     # -- adapt -----------------------------------------------------------------------------
 
@@ -211,8 +231,3 @@ def _kept(run: Run) -> Iterator[tuple[str, Tensor]]:
 
 
 DEFAULTS = Defaults()
-
-
-def is_launched() -> bool:
-    """Whether a launcher started this process as one of several."""
-    return "LOCAL_RANK" in os.environ

@@ -23,13 +23,24 @@ def choose_device(wanted: str) -> torch.device:
     if wanted == "auto":
         accelerator = torch.accelerator.current_accelerator(check_available=True)
         return accelerator or torch.device("cpu")
-    device = torch.device(wanted)
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise InputError(
+            f"there is no device {wanted!r}", hint="set device: auto, cpu, cuda, cuda:1 or mps"
+        ) from error
     if device.type != "cpu" and not (
         torch.accelerator.is_available()
         and torch.accelerator.current_accelerator().type == device.type  # type: ignore[union-attr]
     ):
         raise InputError(
             f"this machine has no {device.type} device that torch {torch.__version__} can use",
+            hint="set device: auto, or look at `ft env`",
+        )
+    if device.type != "cpu" and (device.index or 0) >= torch.accelerator.device_count():
+        raise InputError(
+            f"this machine has no {device}: it has {torch.accelerator.device_count()} of them, "
+            "counted from 0",
             hint="set device: auto, or look at `ft env`",
         )
     return device

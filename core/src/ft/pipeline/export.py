@@ -23,8 +23,8 @@ def export_run(
 ) -> Path:
     """Write the result of the run in ``folder`` with an exporter plugin.
 
-    The base is loaded without the recipe's quantizer and kernels. The target appears when it
-    is complete, tokenizer and template included; one that exists is refused.
+    The base is loaded in float32, without the recipe's quantizer and kernels. The target
+    appears when it is complete, tokenizer and template included; one that exists is refused.
     """
     plugin = choose_plugin(index, "exporter", exporter, options)
     target = output or folder / plugin.name
@@ -33,7 +33,13 @@ def export_run(
             "this already exists", where=str(target), hint="remove it, or choose another --output"
         )
     run = open_run(
-        str(folder), index, progress, [plugin], leave_out=("quantizer", "kernels"), device=device
+        str(folder),
+        index,
+        progress,
+        [plugin],
+        leave_out=("quantizer", "kernels"),
+        overrides=("model.dtype=float32",),
+        device=device,
     )
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -76,11 +76,13 @@ def load_base(run: Run, folder: Path | None = None) -> nn.Module:
     run.weight_dtype = choose_weight_dtype(run)
     config = run.config if folder is None else patched_config(run, folder)
     quantization = run.hook.ft_quantization_config(run=run, config=config)
+    loaded = run.progress.track("loading the model", 1)
     model = run.hook.ft_load_model(
         run=run, folder=folder or run.model_folder, config=config, quantization=quantization
     )
     run.hook.ft_patch_model(run=run, model=model)
     run.hook.ft_prepare_model(run=run, model=model)
+    loaded(1)
     return model
 
 

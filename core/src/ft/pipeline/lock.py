@@ -11,6 +11,7 @@ from typing import Any
 
 import ft
 from ft.api import Plugin, Run
+from ft.data.render import own_template
 from ft.pipeline.defaults import WEIGHT_FILES
 from ft.recipe.resolved import Resolved
 
@@ -69,7 +70,7 @@ def digest(file: Path) -> str:
 def template_digest(run: Run) -> str | None:
     """SHA-256 of the chat template in force."""
     template = run.part("template")
-    text = template.jinja if template is not None else run.tokenizer.chat_template
+    text = template.jinja if template is not None else own_template(run)
     return hashlib.sha256(text.encode()).hexdigest() if isinstance(text, str) else None
 
 

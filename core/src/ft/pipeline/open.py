@@ -50,7 +50,7 @@ def choose_plugin(index: Index, kind: str, name: str | None, options: Sequence[s
         return plugin.bind(record.name, written.plain()[kind], distribution=record.distribution)
     except pydantic.ValidationError as error:
         fields = option_fields(type(plugin).Options)
-        problems.add_invalid((kind,), written.value[kind].value, error, fields)
+        problems.add_invalid((kind,), written.value[kind], error, fields)
         problems.raise_any()
         raise
 
@@ -62,12 +62,14 @@ def open_run(
     plugins: Sequence[Plugin] = (),
     *,
     leave_out: Collection[str] = (),
+    overrides: Sequence[str] = (),
     device: str | None = None,
 ) -> Run:
     """A run folder, or a model as a recipe would name it, with configuration and processor.
 
     ``plugins`` are selected beside those of the recipe; ``leave_out`` are keys of the recipe
-    that are ignored, such as a quantizer when a full-precision base is wanted.
+    that are ignored, such as a quantizer when a full-precision base is wanted, and
+    ``overrides`` change values of a run's recipe.
     """
     folder = Path(where)
     finished = (folder / RESOLVED).is_file()
@@ -76,7 +78,7 @@ def open_run(
             raise InputError(
                 "this run has no result yet", where=where, hint=f"finish it with: ft resume {where}"
             )
-        recipe = read_recipe(folder / RESOLVED)
+        recipe = read_recipe(folder / RESOLVED, overrides)
         root = {k: v for k, v in recipe.root.value.items() if k in MODEL_KEYS - set(leave_out)}
         recipe = Recipe(recipe.path, recipe.text, Node(root, recipe.root.place))
     else:

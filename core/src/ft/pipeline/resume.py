@@ -11,6 +11,7 @@ from ft.pipeline.run import execute
 from ft.plugins.index import Index
 from ft.recipe.read import read_recipe
 from ft.recipe.resolve import resolve
+from ft.recipe.write import yaml_text
 from ft.training.checkpoint import checkpoints
 
 
@@ -19,7 +20,7 @@ def resume_run(folder: Path, index: Index, progress: Progress) -> Run:
 
     Raises :class:`InputError` where no run or no checkpoint lies there.
     """
-    recipe = read_recipe(run_folder(folder) / RESOLVED, [f"output={folder}"])
+    recipe = read_recipe(run_folder(folder) / RESOLVED, [f"output={yaml_text(str(folder))}"])
     found = checkpoints(folder)
     if not found:
         raise InputError(

@@ -46,6 +46,11 @@ def start_process(run: Run, device: str) -> None:
     """
     run.device = choose_device(device)
     run.hook.ft_start_process(run=run)
+    if run.device.index is not None:
+        import torch
+
+        # kernels of other libraries run on the current device, wherever their tensors lie
+        torch.accelerator.set_device_index(run.device.index)
     if not run.process.is_main:
         run.progress = Progress()
     seed_everything(run.seed)

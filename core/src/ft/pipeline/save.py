@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ft.api import Run
 from ft.data.render import has_marks, unmarked
@@ -51,11 +53,23 @@ def save_modules(run: Run, folder: Path) -> None:
 def save_processor(run: Run, folder: Path) -> None:
     """Write tokenizer or processor with the template in force, its training marks taken out."""
     template = run.part("template")
-    own = run.tokenizer.chat_template
-    jinja = template.jinja if template is not None else own
-    if jinja is not None and has_marks(jinja):
-        jinja = unmarked(jinja)
-    for holder in (run.tokenizer, run.processor):
-        holder.chat_template = jinja
-    run.processor.save_pretrained(folder)
-    run.tokenizer.chat_template = own
+    holders = (run.tokenizer, run.processor)
+    own = [getattr(holder, "chat_template", None) for holder in holders]
+    if template is not None:
+        saved: list[Any] = [template.jinja] * 2
+    else:  # a multimodal checkpoint may have it at its processor alone
+        saved = [own[0] or own[1], own[1] or own[0]]
+    try:
+        for holder, jinja in zip(holders, saved, strict=True):
+            holder.chat_template = _to_serve(jinja)
+        run.processor.save_pretrained(folder)
+    finally:
+        for holder, jinja in zip(holders, own, strict=True):
+            holder.chat_template = jinja
+
+
+def _to_serve(jinja: Any) -> Any:
+    """A template without marks; some checkpoints have several, by name."""
+    if isinstance(jinja, Mapping):
+        return {name: _to_serve(text) for name, text in jinja.items()}
+    return unmarked(jinja) if jinja is not None and has_marks(jinja) else jinja

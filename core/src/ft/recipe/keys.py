@@ -18,6 +18,9 @@ Key = tuple[str | int, ...]
 
 MODEL, DATA, EVAL_DATA = "model", "data", "eval_data"
 
+HELD_OUT = "eval"
+"""The name, in metrics, of the rows that ``eval_split`` sets aside."""
+
 PART_KINDS: dict[str, Kind] = {
     kind.key: kind for kind in KINDS.values() if kind.key not in (None, MODEL, DATA)
 }

@@ -22,7 +22,7 @@ def apply_override(root: Node, override: str) -> None:
         raise InputError(
             f"{override!r} is no override", hint="write key=value, such as adapter.rank=32"
         )
-    if keys[0] not in TOP_KEYS:
+    if keys[0] not in TOP_KEYS and keys[0] not in root.value:
         raise InputError(
             f"there is no {keys[0]} in a recipe",
             where=f"{COMMAND_LINE}: {override}",

@@ -21,6 +21,7 @@ from ft.recipe.infer import ANY, infer_family, infer_format, installed
 from ft.recipe.keys import (
     DATA,
     EVAL_DATA,
+    HELD_OUT,
     MODEL,
     PART_KINDS,
     REQUIRED,
@@ -177,9 +178,13 @@ class _Resolver:
 
     def _data(self, key: str) -> list[_Entry]:
         node = self.recipe.get(key)
+        split = self.recipe.get("eval_split")
+        # what eval_split sets aside is an evaluation set as well
+        taken = {HELD_OUT} if key == EVAL_DATA and split and split.value else set()
         out: list[_Entry] = []
         for number, entry in enumerate(node.value or () if node else ()):
-            out.append(self._entry((key, number), entry, {other.name for other in out}))
+            out.append(self._entry((key, number), entry, taken))
+            taken.add(out[-1].name)
         return out
 
     def _entry(self, key: Key, node: Node, taken: set[str]) -> _Entry:

@@ -74,17 +74,21 @@ def save_checkpoint(run: Run, keep: int) -> Path:
 
 @contextmanager
 def _all_or_none(run: Run, partial: Path) -> Iterator[None]:
-    """Write files; where one process fails to, every process raises :class:`RunError`."""
+    """Write files; where one process fails to, every process raises.
+
+    What failed other than the disk is raised as it is.
+    """
     failure: Exception | None = None
-    reason: str | None = "another process of this run failed"
     try:
         yield
     except Exception as error:
-        failure, reason = error, write_failure(error)
-        if reason is None:
-            raise
+        failure = error
+    # before anything is raised: the others wait here
     if not run.sum(float(failure is not None)):
         return
+    reason: str | None = "another process of this run failed"
+    if failure is not None and (reason := write_failure(failure)) is None:
+        raise failure
     if run.process.is_main:
         shutil.rmtree(partial, ignore_errors=True)
     kept = checkpoints(run.folder)
@@ -131,7 +135,7 @@ def load_checkpoint(run: Run, folder: Path) -> None:
         run.scaler.load_state_dict(own["scaler"])
     for name, value in state.items():
         setattr(run.state, name, value)
-    run.state.stop = run.state.interrupted = False
+    run.state.interrupted = False
     for plugin in run.parts():
         found = own.get("plugins", {}).get(_key(plugin))
         if found is not None:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
-    """The mean loss on each evaluation set, and what the selected evaluators measure."""
+    """Mean loss and metrics on each evaluation set, and what the evaluators measure."""
     import torch
 
     options: TrainerOptions = run.part("trainer").options
-    size = options.micro_batch_size or options.batch_size
+    # as in training, so that what fits there fits here
+    size = options.micro_batch_size or -(-options.batch_size // run.process.world_size)
     precision = choose_precision(options.precision, run.device)
     metrics: dict[str, float] = {}
     with (
@@ -29,20 +30,22 @@ def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
         torch.autocast(run.device.type, dtype=precision, enabled=precision != torch.float32),
     ):
         for name, data in run.eval_data.items():
-            total, units = 0.0, 0.0
+            sums: dict[str, float] = {}
+            units = 0.0
             for start in range(0, len(data), size):
                 rows = [data[i] for i in range(start, min(start + size, len(data)))]
                 given = run.to_device(run.collate(rows))
                 made = run.hook.ft_make_batches(run=run, model=model, batches=[given])
                 for batch in (batch for batches in made for batch in batches):
                     loss = run.hook.ft_compute_loss(run=run, model=model, batch=batch)
-                    total += float(loss.total)
+                    for key, value in {"loss": loss.total, **loss.metrics}.items():
+                        sums[key] = sums.get(key, 0.0) + float(value)
                     units += run.hook.ft_count_units(run=run, batch=batch)
-            metrics[f"{name}/loss"] = total / max(units, 1e-9)
-            metrics.update({f"{name}/{key}": value for key, value in reported(run).items()})
+            means = {key: value / max(units, 1e-9) for key, value in sums.items()}
+            metrics |= {f"{name}/{key}": v for key, v in {**means, **reported(run)}.items()}
         for evaluator in run.parts("evaluator"):
             found = run.selection.call(evaluator, "ft_evaluate", run=run, model=model)
-            metrics.update({f"{evaluator.name}/{key}": value for key, value in found.items()})
+            metrics |= {f"{evaluator.name}/{key}": float(v) for key, v in (found or {}).items()}
     metrics["step"] = run.state.step
     run.state.history.append(metrics)
     run.progress.evaluated(metrics)

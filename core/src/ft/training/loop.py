@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Batch, Run, TrainerOptions
+from ft.api import Batch, Run, RunError, TrainerOptions
+from ft.data.collate import IGNORED
 from ft.pipeline.device import choose_precision
 from ft.training.checkpoint import save_checkpoint
 from ft.training.evaluate import evaluate
@@ -44,6 +45,8 @@ def train(run: Run, model: nn.Module) -> None:
     eval_every = options.eval_every or order.steps_per_epoch
     meter = Meter(run)
     model.train()
+    if state.stop:  # it had ended when it was saved; only its result is missing
+        return
     for step, items in order.batches(state.step, state.total_steps):
         batches = collate_step(run, items, options)
         taken = [
@@ -54,15 +57,18 @@ def train(run: Run, model: nn.Module) -> None:
         run.scheduler.step()
         metrics = {**mean_metrics(taken), **reported(run)}
         state.step = step + 1
+        refuse_non_finite(run, metrics)
         state.epoch = state.step / order.steps_per_epoch
-        stopping = agree_to_stop(run)  # asked once: a signal may come at any time
+        stopping = agree_to_stop(run)
         last = state.step == state.total_steps or stopping
         if state.step % options.log_every == 0 or last:
             meter.report(metrics)
         if run.eval_data and (state.step % eval_every == 0 or last):
             evaluate(run, model)
             meter.pause()
-        if last or (options.save_every and state.step % options.save_every == 0):
+        # asked again: who was told of the step or of the evaluation may want to stop
+        stopping = stopping or agree_to_stop(run)
+        if last or stopping or (options.save_every and state.step % options.save_every == 0):
             save_checkpoint(run, options.keep_checkpoints)
             meter.pause()
         if stopping:
@@ -98,15 +104,31 @@ def collate_step(run: Run, items: list[int], options: TrainerOptions) -> list[Ba
 
 
 def without_weight(batch: Mapping[str, Any]) -> Batch:
-    """The same batch with every loss weight 0."""
-    return {
-        key: without_weight(value)
-        if isinstance(value, Mapping)
-        else value * 0
-        if key == "weights"
-        else value
-        for key, value in batch.items()
-    }
+    """The same batch with every loss weight 0 and no label."""
+    out: Batch = {}
+    for key, value in batch.items():
+        if isinstance(value, Mapping):
+            out[key] = without_weight(value)
+        elif key == "weights":
+            out[key] = value * 0
+        elif key == "labels":
+            out[key] = value.new_full(value.shape, IGNORED)
+        else:
+            out[key] = value
+    return out
+
+
+def refuse_non_finite(run: Run, metrics: Mapping[str, float]) -> None:
+    """Raise :class:`RunError` where the loss is no number any more.
+
+    At every step, whether it is logged or not: no checkpoint may be written from here on.
+    """
+    if not math.isfinite(metrics.get("loss", 0.0)):
+        raise RunError(
+            f"the loss is {metrics['loss']} at step {run.state.step}",
+            hint="lower optimizer.learning_rate, add optimizer.warmup, or try "
+            "trainer.precision: float32; the last checkpoint is from before",
+        )
 
 
 def take_step(
@@ -120,8 +142,9 @@ def take_step(
     counts = [float(run.hook.ft_count_units(run=run, batch=batch)) for batch in batches]
     units = run.sum(sum(counts))
     scale = run.process.world_size / max(units, 1e-9)  # the processes' gradients are averaged
+    # counted ahead: each count waits for the device
+    tokens = sum(count_tokens(batch) for batch, count in zip(batches, counts, strict=True) if count)
     sums: dict[str, Any] = {}
-    tokens = 0
     for number, batch in enumerate(batches):
         apart = number < len(batches) - 1 and hasattr(model, "no_sync")
         with model.no_sync() if apart else nullcontext():  # type: ignore[operator]
@@ -130,7 +153,6 @@ def take_step(
             run.scaler.scale(loss.total * scale).backward()
         for name, value in {"loss": loss.total.detach(), **loss.metrics}.items():
             sums[name] = sums.get(name, 0.0) + value
-        tokens += count_tokens(batch) if counts[number] else 0
     run.state.tokens += int(run.sum(tokens))
     average_module_gradients(run)
     if run.scaler.is_enabled():

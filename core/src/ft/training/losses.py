@@ -16,7 +16,8 @@ def token_losses(run: Run, model: nn.Module, batch: Batch) -> TokenLosses:
 
     The output layer, often the largest matrix of a small model, is applied at the positions
     before trained tokens only. A hook on its input does that, so that whatever the family
-    does to its logits afterwards (scaling, soft-capping) stays in force.
+    does to its logits afterwards (scaling, soft-capping) stays in force. ``model`` may be
+    another than the run's own, such as a reference.
     """
     import torch
     from torch.nn import functional
@@ -29,13 +30,18 @@ def token_losses(run: Run, model: nn.Module, batch: Batch) -> TokenLosses:
     follows[:, 1:] = predicts[:, :-1]
 
     width = weights.shape[1]
+    selected = False
 
     def select(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        nonlocal selected
+        selected = True
         hidden = args[0]
         # virtual tokens in front of the sequence shift the positions
         return (hidden[:, hidden.shape[1] - width :][predicts][None], *args[1:])
 
-    find_head = getattr(run.model, "get_output_embeddings", None)
+    # a wrapper for several processes hides the method of the model inside
+    owner = model if hasattr(model, "get_output_embeddings") else run.model
+    find_head = getattr(owner, "get_output_embeddings", None)
     head = find_head() if find_head else None
     hook = head.register_forward_pre_hook(select) if head is not None else None
     try:
@@ -44,7 +50,7 @@ def token_losses(run: Run, model: nn.Module, batch: Batch) -> TokenLosses:
         if hook is not None:
             hook.remove()
     logits: Tensor = outputs.logits
-    if hook is None:
+    if not selected:  # no output layer, or one whose weights are used without calling it
         logits = logits[:, logits.shape[1] - width :][predicts]
     losses = functional.cross_entropy(
         logits.reshape(-1, logits.shape[-1]).float(), batch["input_ids"][follows], reduction="none"

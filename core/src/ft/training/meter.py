@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 
-from ft.api import Run, RunError
+from ft.api import Run
 
 
 class Meter:
@@ -20,17 +19,8 @@ class Meter:
         self.since, self.tokens = time.perf_counter(), self.run.state.tokens
 
     def report(self, metrics: dict[str, float]) -> None:
-        """Complete a step's metrics, keep them, and tell progress and observers.
-
-        Raises :class:`RunError` where the loss is no number any more.
-        """
+        """Complete a step's metrics, keep them, and tell progress and observers."""
         run, state, now = self.run, self.run.state, time.perf_counter()
-        if not math.isfinite(metrics.get("loss", 0.0)):
-            raise RunError(
-                f"the loss is {metrics['loss']} at step {state.step}",
-                hint="lower optimizer.learning_rate, add optimizer.warmup, or try "
-                "trainer.precision: float32; the last checkpoint is from before",
-            )
         seconds = now - self.since
         state.seconds += seconds
         line = {

@@ -2,7 +2,7 @@ import pytest
 import torch
 from harness import tiny_run, train
 
-from ft.api import InputError
+from ft.api import InputError, ModelFamily
 from ft_adapter_freeze import adapter as freeze
 from ft_optimizer_adamw import optimizer as adamw
 from ft_trainer_sft import trainer as sft
@@ -46,3 +46,11 @@ def test_first_layers_modules_and_further_parameters(tmp_path):
 def test_a_choice_that_trains_nothing_is_refused(tmp_path, options, words):
     with pytest.raises(InputError, match=words):
         freeze_run(tmp_path, **options)
+
+
+def test_whole_parts_train_whatever_modules_says(tmp_path):
+    family = ModelFamily("Parts", "", ("llama",), groups={"head": "lm_head"})
+    plugins = [freeze.bind("freeze", {"layers": 1, "modules": ["mlp"], "groups": ["head"]})]
+    names = trained(tiny_run(tmp_path, plugins, family=family))
+    assert "lm_head.weight" in names
+    assert all("mlp" in name for name in names - {"lm_head.weight"})

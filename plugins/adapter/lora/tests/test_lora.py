@@ -103,3 +103,27 @@ def test_vision_layers_are_left_alone_unless_asked_for(tmp_path):
     assert not any("layers.0." in name for name in names)
     both = lora_run(tmp_path, family=family, groups=["vision", "language"])
     assert len(list(both.trainable())) == 2 * len(names)
+
+
+def test_layers_go_with_names_of_targets(tmp_path):
+    run = lora_run(tmp_path, layers=[1], target=["q_proj"])
+    names = [name for name, _ in run.trainable()]
+    assert len(names) == 2
+    assert all("layers.1.self_attn.q_proj" in name for name in names)
+
+
+def test_trained_biases_cannot_be_switched_off():
+    assert "switchable-adapter" in lora.bind("lora").capabilities().provides
+    assert "switchable-adapter" not in lora.bind("lora", {"bias": "all"}).capabilities().provides
+
+
+def test_the_longest_prefix_says_what_a_layer_belongs_to(tmp_path):
+    family = ModelFamily(
+        "Nested",
+        "",
+        ("llama",),
+        groups={"vision": "model.layers.0", "projector": "model.layers.0.mlp"},
+    )
+    names = [n for n, _ in lora_run(tmp_path, family=family, groups=["vision"]).trainable()]
+    assert names
+    assert not any("mlp" in name for name in names)

@@ -43,3 +43,11 @@ def test_a_prompt_method_has_no_target_and_cannot_be_merged(tmp_path):
 def test_an_unknown_method_or_option_is_refused(tmp_path, options, words):
     with pytest.raises(InputError, match=words):
         peft_run(tmp_path, **options)
+
+
+def test_tokens_in_front_go_with_no_packing():
+    said = peft.bind("peft", {"method": "PREFIX_TUNING", "target": []}).capabilities()
+    assert "virtual-tokens" in said.provides
+    assert not said.provides & {"mergeable"}
+    assert "packing" not in said.accepts
+    assert "packing" in peft.bind("peft", {"method": "LOHA"}).capabilities().accepts

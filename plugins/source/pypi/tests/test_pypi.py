@@ -123,3 +123,8 @@ def test_no_such_package(index):
 def test_no_name():
     with pytest.raises(InputError, match="names no package"):
         resolve("!!")
+
+
+def test_an_address_is_no_name():
+    with pytest.raises(InputError, match="without an address"):
+        resolve("mymodel @ git+https://example.org/mymodel")

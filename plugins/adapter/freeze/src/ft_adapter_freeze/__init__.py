@@ -42,14 +42,17 @@ class Freeze(Adapter):
                     f"adapter.groups: this model has no part {group!r}",
                     hint=f"its parts: {', '.join(groups) or 'none'}",
                 )
-        prefixes = [f"{groups[group]}." for group in options.groups]
-        prefixes += [f"{layer}." for layer in self._layers(model, groups.get("language", ""))]
+        layers = tuple(f"{name}." for name in self._layers(model, groups.get("language", "")))
         trained = 0
         for name, parameter in model.named_parameters():
-            inside = any(name.startswith(prefix) for prefix in prefixes) and (
+            inside = name.startswith(layers) and (
                 not options.modules or any(f".{m}." in f".{name}" for m in options.modules)
             )
-            chosen = inside or any(re.search(pattern, name) for pattern in options.also)
+            chosen = (
+                inside
+                or run.family.group_of(name) in options.groups
+                or any(re.search(pattern, name) for pattern in options.also)
+            )
             parameter.requires_grad_(chosen)
             trained += chosen
         if not trained:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from ft.api import Field, InputError, Run
+from ft.api import Capabilities, Field, InputError, Run
 from ft_adapter_peft import PeftAdapter
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class Lora(PeftAdapter):
             )
         targets = self.targets(run, model)
         if options.layers is not None:
-            targets = self._in_layers(targets)
+            targets = self._in_layers(model, targets)
         return LoraConfig(
             task_type="CAUSAL_LM",
             r=options.rank,
@@ -68,11 +70,27 @@ class Lora(PeftAdapter):
             modules_to_save=options.modules_to_save or None,
         )
 
-    def _in_layers(self, targets: list[str] | str) -> list[str]:
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        if self.options.bias == "none":
+            return said
+        # biases that have moved stay so when the adapter is switched off
+        return replace(said, provides=said.provides - {"switchable-adapter"})
+
+    def _in_layers(self, model: nn.Module, targets: list[str] | str) -> list[str]:
         numbers = self.options.layers
         if isinstance(targets, str):
             raise InputError("adapter.layers goes with a list of targets, not with an expression")
-        chosen = [t for t in targets if any(f".{number}." in t for number in numbers)]
+        endings = tuple(f".{target}" for target in targets)
+        # the first number of a name is that of the layer; an expert's comes later
+        numbered = re.compile(r"\D*\.(\d+)\.")
+        chosen = [
+            name
+            for name, _ in model.named_modules()
+            if f".{name}".endswith(endings)
+            and (match := numbered.match(name))
+            and int(match[1]) in numbers
+        ]
         if not chosen:
             raise InputError(f"adapter.layers {numbers}: this model has no such layers")
         return chosen

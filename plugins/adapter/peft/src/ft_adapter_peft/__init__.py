@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Field, InputError, Run
+from ft.api import Capabilities, Field, InputError, Run
 from ft_adapter_peft.base import PeftAdapter
 
 if TYPE_CHECKING:
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["PeftAdapter", "adapter"]
 
 
+VIRTUAL_TOKENS = ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "CPT")
+"""The methods that learn tokens in front of a sequence in place of changing layers."""
+
+
 class Peft(PeftAdapter):
     """A PEFT method that has no plugin of its own, with its options as PEFT spells them."""
 
@@ -21,6 +26,17 @@ class Peft(PeftAdapter):
         method: str = Field(description="PEFT's name of the method, such as IA3 or VERA")
         config: dict[str, Any] = Field(
             default_factory=dict, description="arguments of the method's PEFT configuration class"
+        )
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        if self.options.method.upper() not in VIRTUAL_TOKENS:
+            return said
+        return replace(
+            said,
+            needs=frozenset(),
+            accepts=said.accepts - {"packing"},  # they stand before a sequence, not a document
+            provides=said.provides - {"mergeable"} | {"virtual-tokens"},
         )
 
     def peft_config(self, run: Run, model: nn.Module) -> PeftConfig:

@@ -53,7 +53,7 @@ class PeftAdapter(Adapter):
         Raises :class:`InputError` where nothing matches, with what there is.
         """
         wanted = self.options.target
-        layers = linear_layers(model, run.family.groups, self.options.groups)
+        layers = linear_layers(model, run.family, self.options.groups)
         if wanted == "all-linear":
             return layers
         if isinstance(wanted, str):
@@ -104,7 +104,7 @@ class PeftAdapter(Adapter):
         if not (folder / "adapter_config.json").is_file():
             raise InputError("no PEFT adapter lies here", where=str(folder))
         try:
-            return PeftModel.from_pretrained(base, folder, is_trainable=trainable)
+            model = PeftModel.from_pretrained(base, folder, is_trainable=trainable)
         except (RuntimeError, ValueError) as error:
             shapes = re.findall(
                 r"size mismatch for (\S+): .*?shape torch\.Size\((\[.*?\])\).*?"
@@ -121,6 +121,16 @@ class PeftAdapter(Adapter):
                 where=str(folder),
                 hint="its adapter_config.json says which base it belongs to",
             ) from error
+        odd = _unplaced(model, folder)
+        if odd:
+            raise InputError(
+                f"this adapter was made for another base model ({odd[0]}"
+                + (f" and {len(odd) - 1} more do" if len(odd) > 1 else " does")
+                + " not occur in both)",
+                where=str(folder),
+                hint="its adapter_config.json says which base it belongs to",
+            )
+        return model
 
     @hookimpl
     def ft_merge_model(self, model: Any) -> nn.Module:
@@ -150,6 +160,20 @@ class PeftAdapter(Adapter):
     @hookimpl
     def ft_use_adapter(self, run: Run, model: Any, name: str | None) -> Any:
         return _switched(model, name)
+
+
+def _unplaced(model: Any, folder: Path) -> list[str]:
+    """Weights that only the saved adapter has, or only the adapted model.
+
+    PEFT passes over both, which leaves a model that is adapted in part or not at all.
+    """
+    from peft import get_peft_model_state_dict
+    from peft.utils import load_peft_weights
+
+    saved = load_peft_weights(str(folder), device="cpu").keys()
+    # embeddings are saved where they were resized, which shows in their shapes
+    own = get_peft_model_state_dict(model, save_embedding_layers=False).keys()
+    return sorted(name for name in saved ^ own if "embed" not in name and "lm_head" not in name)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ft.api import Answer, Conversation, Encoded, Engine, Field, Options, Run, Sampling, hookimpl
@@ -30,9 +31,12 @@ class Transformers(Engine):
         training = model.training
         model.eval()
         answers = []
-        for start in range(0, len(prompts), size):
-            answers += self._answer(run, model, prompts[start : start + size], sampling)
-        model.train(training)
+        try:
+            with _seeded(run, sampling.seed):
+                for start in range(0, len(prompts), size):
+                    answers += self._answer(run, model, prompts[start : start + size], sampling)
+        finally:
+            model.train(training)
         return answers
 
     def _answer(
@@ -40,8 +44,6 @@ class Transformers(Engine):
     ) -> list[Answer]:
         import torch
 
-        if sampling.seed is not None:
-            torch.manual_seed(sampling.seed)
         stops = stop_ids(run, model)
         inputs = run.to_device(pad_left(run, prompts))
         width = inputs["input_ids"].shape[1]
@@ -55,11 +57,25 @@ class Transformers(Engine):
                 top_p=sampling.top_p if sampling.temperature > 0 else None,
                 top_k=sampling.top_k if sampling.temperature > 0 else None,
                 repetition_penalty=sampling.repetition_penalty,
-                eos_token_id=sorted(stops),
+                eos_token_id=sorted(stops) or None,
                 pad_token_id=pad_id(run),
                 use_cache=True,
             )
         return [_read(run, row[width:].tolist(), stops) for row in output]
+
+
+@contextmanager
+def _seeded(run: Run, seed: int | None) -> Iterator[None]:
+    """Draw from ``seed``, and go on afterwards as if nothing had been drawn."""
+    import torch
+
+    if seed is None:
+        yield
+        return
+    devices = [run.device] if run.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
 
 
 def _read(run: Run, ids: list[int], stops: set[int]) -> Answer:

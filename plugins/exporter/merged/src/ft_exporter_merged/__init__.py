@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ft.api import Exporter, Field, Options, Run, RunError, hookimpl
 
@@ -12,14 +12,18 @@ if TYPE_CHECKING:
 
 
 class Merged(Exporter):
-    """Folds the adapter into a fresh, unquantized base and writes sharded safetensors.
+    """Folds the adapter into a fresh base and writes sharded safetensors.
 
-    The merged model must answer a probe as the unmerged one does; otherwise nothing is
+    The sum is taken in float32, which is how core loads a result for export; in 16 bits it
+    would lose much of the update. The merged model must answer a probe as the unmerged one does; otherwise nothing is
     written. (A quantized base is never merged into: its weights are rounded, and on some
     CPUs repacked.)
     """
 
     class Options(Options):
+        dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+            "auto", description="type of the written weights; auto: that of the base checkpoint"
+        )
         shard_size: str = Field("5GB", description="largest file of weights")
         tolerance: float = Field(
             1e-2, gt=0, description="largest change of a log-probability that merging may cause"
@@ -27,6 +31,9 @@ class Merged(Exporter):
 
     @hookimpl
     def ft_export(self, run: Run, folder: Path) -> Path:
+        import torch
+
+        own = run.config.dtype or torch.float32  # loading sets it to the type in memory
         model: Any = run.load_result().eval()
         before = probe(run, model)
         model = run.merge(model)
@@ -35,10 +42,12 @@ class Merged(Exporter):
             raise RunError(
                 f"merging moves log-probabilities by {drift:.3g}, and {self.options.tolerance} is "
                 "allowed",
-                hint="raise exporter.tolerance if that is acceptable, or load base and adapter "
-                "apart",
+                hint="allow more if that is acceptable, as in `ft export RUN tolerance=0.1`, or "
+                "load base and adapter apart",
             )
         run.progress.say(f"merged and unmerged differ by at most {drift:.2g} in log-probability")
+        wanted = self.options.dtype
+        model = model.to(own if wanted == "auto" else getattr(torch, wanted))
         model.save_pretrained(folder, max_shard_size=self.options.shard_size)
         return folder
 

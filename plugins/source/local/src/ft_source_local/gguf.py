@@ -75,8 +75,11 @@ def convert(file: Path, progress: Progress) -> Path:
     with TemporaryDirectory(dir=target.parent, ignore_cleanup_errors=True) as name:
         folder = Path(name) / "checkpoint"
         _convert(file, folder)
-        if not target.exists():
+        try:
             folder.rename(target)
+        except OSError:
+            if not target.exists():  # otherwise another process was faster
+                raise
     return target
 
 

@@ -38,14 +38,17 @@ class Pypi(Source):
 
 
 def _parse(source: str) -> Requirement:
+    hint = "write pypi:name or pypi:name==version"
     try:
-        return Requirement(source)
+        wanted = Requirement(source)
     except InvalidRequirement as error:
+        raise InputError("this names no package", where=f"pypi:{source}", hint=hint) from error
+    if wanted.url:
+        # an address may lead to a source archive, which the installer would run
         raise InputError(
-            "this names no package",
-            where=f"pypi:{source}",
-            hint="write pypi:name or pypi:name==version",
-        ) from error
+            "a package is named, without an address", where=f"pypi:{source}", hint=hint
+        )
+    return wanted
 
 
 def _cached(wanted: Requirement) -> Path | None:
@@ -69,8 +72,11 @@ def _fetch(wanted: Requirement) -> Path:
         _install(wanted, folder)
         target = _home(wanted) / _verify(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
+        try:
             folder.rename(target)
+        except OSError:
+            if not target.exists():  # otherwise another process was faster
+                raise
     return target
 
 
@@ -103,7 +109,7 @@ def _install(wanted: Requirement, folder: Path) -> None:
 
 def _verify(folder: Path) -> str:
     """Hold every file against the hashes that the package lists; returns its version."""
-    (info,) = folder.glob("*.dist-info")
+    (info,) = folder.glob("*.dist-info")  # one package was asked for, without dependencies
     with (info / "RECORD").open(encoding="utf-8", newline="") as stream:
         for name, listed, _ in csv.reader(stream):
             path = folder / name
