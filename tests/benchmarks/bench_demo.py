@@ -140,7 +140,7 @@ def precision_here() -> str:
     """What ft chooses on this machine: bfloat16 where the processor has it, else float32."""
     import torch
 
-    from ft.pipeline.device import choose_precision
+    from ft.training.precision import choose_precision
 
     return str(choose_precision("auto", torch.device("cpu"))).removeprefix("torch.")
 

@@ -23,7 +23,7 @@ from ft.api import (
     Field,
     Loss,
     ModelFamily,
-    Options,
+    PluginOptions,
     Process,
     Run,
     Tracker,
@@ -43,7 +43,7 @@ class Gloo(Backend):
 
     provides = frozenset({"data-parallel"})
 
-    class Options(Options):
+    class Options(PluginOptions):
         processes: int = Field(2, gt=1, description="number of processes")
 
     @hookimpl

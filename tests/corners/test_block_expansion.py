@@ -8,7 +8,7 @@ import torch
 from harness import assert_resumes, changed, logits, save, tiny_run, train, weights
 from transformers import AutoModelForCausalLM
 
-from ft.api import Adapter, Field, Options, hookimpl
+from ft.api import Adapter, Field, PluginOptions, hookimpl
 from ft_optimizer_adamw import optimizer
 from ft_trainer_sft import trainer
 
@@ -19,7 +19,7 @@ class BlockExpansion(Adapter):
     needs = frozenset({"decoder-layers"})
     provides = frozenset({"changed-architecture"})
 
-    class Options(Options):
+    class Options(PluginOptions):
         every: int = Field(1, gt=0, description="decoder blocks before each new one")
         outputs: list[str] = Field(
             ["self_attn.o_proj", "mlp.down_proj"],

@@ -15,12 +15,12 @@ BAD = {
     "nothing": "other = 1\n",
 }
 LORA = '''
-from ft.api import Adapter, Field, Options
+from ft.api import Adapter, Field, PluginOptions
 from typing import Literal
 
 class Lora(Adapter):
     """W + B A, with ``W`` frozen."""
-    class Options(Options):
+    class Options(PluginOptions):
         rank: int = Field(16, gt=0, description="inner width")
         bias: Literal["none", "all"] = Field("none", description="which biases train")
         alpha: float | None = Field(None, ge=0, description="scale")

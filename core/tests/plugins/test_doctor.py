@@ -20,9 +20,9 @@ SOURCES = {
 HEAVY = "import sys, types\nsys.modules['torch'] = types.ModuleType('torch')\n"
 THREAD = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\n"
 REQUIRED = """
-from ft.api import Adapter, Options
+from ft.api import Adapter, PluginOptions
 class A(Adapter):
-    class Options(Options):
+    class Options(PluginOptions):
         rank: int
 plugin = A()
 """

@@ -22,8 +22,8 @@ from ft.api import (
     ModelFamily,
     ModelOptions,
     Optimizer,
-    Options,
     Plugin,
+    PluginOptions,
     Preference,
     Progress,
     Quantizer,
@@ -85,7 +85,7 @@ class Lora(Adapter):
     accepts = Adapter.accepts | {"quantized-base"}
     provides = frozenset({"switchable-adapter"})
 
-    class Options(Options):
+    class Options(PluginOptions):
         rank: int = Field(16, gt=0, description="inner width of the update")
         alpha: float | None = Field(None, gt=0, description="scale; unset: twice the rank")
         targets: list[str] = Field(default_factory=list, description="modules to adapt")
@@ -97,7 +97,7 @@ class Full(Adapter):
 
 
 class Nf4(Quantizer):
-    class Options(Options):
+    class Options(PluginOptions):
         double: bool = Field(True, description="quantize the scales too")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ft.api import Adapter, DatasetOptions, Options, Tracker
+from ft.api import Adapter, DatasetOptions, PluginOptions, Tracker
 from ft.errors import PluginError
 from ft.recipe.read import read_recipe
 from ft.recipe.resolve import resolve
@@ -237,7 +237,7 @@ def test_aliased_options_are_written_by_their_alias(world):
     from pydantic import Field
 
     class Lambda(Adapter):
-        class Options(Options):
+        class Options(PluginOptions):
             lambda_: float = Field(0.5, gt=0, alias="lambda")
 
     world.plugins["adapter:lambda"] = Lambda()

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from ft.api import Adapter, Field, Options
+from ft.api import Adapter, Field, PluginOptions
 from ft.recipe.keys import TOP_KEYS
 from ft.recipe.schema import recipe_schema
 from ft.recipe.starter import starter, starters
 
 
-class Inner(Options):
+class Inner(PluginOptions):
     depth: int = Field(1, description="how deep")
 
 
 class Nested(Adapter):
-    class Options(Options):
+    class Options(PluginOptions):
         title: str = Field("x", description="a field of this name")
         inner: Inner = Field(default_factory=Inner, description="the inner part")
 

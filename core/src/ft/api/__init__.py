@@ -32,7 +32,7 @@ from ft.api.exporter import Exporter
 from ft.api.kernel import Kernel
 from ft.api.model import TINY, Checkpoint, ModelFamily, ModelOptions
 from ft.api.optimizer import Optimizer, OptimizerOptions
-from ft.api.plugin import Options, Plugin
+from ft.api.plugin import Plugin, PluginOptions
 from ft.api.quantizer import Quantizer
 from ft.api.reward import Reward
 from ft.api.run import Process, Progress, Run, State
@@ -75,11 +75,11 @@ __all__ = [
     "ModelOptions",
     "Optimizer",
     "OptimizerOptions",
-    "Options",
     "Origin",
     "Part",
     "Plugin",
     "PluginError",
+    "PluginOptions",
     "Preference",
     "Process",
     "Progress",

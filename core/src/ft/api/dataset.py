@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ft.api.examples import Example
-from ft.api.plugin import Options, Plugin
+from ft.api.plugin import Plugin, PluginOptions
 
 
-class DatasetOptions(Options):
+class DatasetOptions(PluginOptions):
     """A format's options are the names of the columns that it reads."""
 
 

@@ -77,11 +77,9 @@ class Message:
     @property
     def media(self) -> list[Part]:
         """The parts of this message that are not text, in order."""
-        return [p for p in self.content if p.type != "text"] if _is_list(self.content) else []
-
-
-def _is_list(content: str | list[Part]) -> bool:
-    return not isinstance(content, str)
+        if isinstance(self.content, str):
+            return []
+        return [part for part in self.content if part.type != "text"]
 
 
 def _tool_call(call: ToolCall) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ft.api.plugin import Options, Plugin
+from ft.api.plugin import Plugin, PluginOptions
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -39,7 +39,7 @@ class Checkpoint:
     base: bool = False
 
 
-class ModelOptions(Options):
+class ModelOptions(PluginOptions):
     """What a recipe may say of the model beside its source."""
 
     revision: str | None = Field(None, description="branch, tag or commit of the source")

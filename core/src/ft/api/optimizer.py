@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ft.api._markers import hookimpl
-from ft.api.plugin import Options, Plugin
+from ft.api.plugin import Plugin, PluginOptions
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer as TorchOptimizer
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ft.api.run import Run
 
 
-class OptimizerOptions(Options):
+class OptimizerOptions(PluginOptions):
     """What every optimizer understands."""
 
     learning_rate: float = Field(1e-4, gt=0, description="peak learning rate")

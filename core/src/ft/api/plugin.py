@@ -12,7 +12,7 @@ from ft.api import hookspecs
 from ft.api.capability import Capabilities
 
 
-class Options(pydantic.BaseModel):
+class PluginOptions(pydantic.BaseModel):
     """The options of a plugin: strict, immutable, documented field by field.
 
     An option cannot be called as a key of the recipe itself: ``name`` in any part, ``source``
@@ -34,7 +34,7 @@ class Plugin:
 
     kind: ClassVar[str]
     """The kind's name, set by the kind's base class."""
-    Options: ClassVar[type[pydantic.BaseModel]] = Options
+    Options: ClassVar[type[pydantic.BaseModel]] = PluginOptions
     """The plugin's own options model; a nested class ``Options(Base.Options)`` replaces it."""
 
     needs: ClassVar[Set[str]] = frozenset()

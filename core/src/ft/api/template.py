@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from ft.api._markers import hookimpl
-from ft.api.plugin import Options, Plugin
+from ft.api.plugin import Plugin, PluginOptions
 
 if TYPE_CHECKING:
     from ft.api.examples import Conversation, Message, Rendered
     from ft.api.run import Run
 
 
-class TemplateOptions(Options):
+class TemplateOptions(PluginOptions):
     """What a recipe may say of a template."""
 
     variables: dict[str, Any] = Field(

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ft.api.capability import Capabilities
 from ft.api.examples import Example
-from ft.api.plugin import Options, Plugin
+from ft.api.plugin import Plugin, PluginOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,7 @@ class TokenLosses:
     outputs: Any = None
 
 
-class TrainerOptions(Options):
+class TrainerOptions(PluginOptions):
     """What every trainer understands."""
 
     epochs: float = Field(1.0, gt=0, description="passes over the data")

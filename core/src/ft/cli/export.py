@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ft.cli.output import print_json
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -15,12 +17,14 @@ import click
     "--output", type=click.Path(path_type=Path), help="Folder; unset: RUN/<exporter's name>."
 )
 @click.option("--device", help="auto, cpu, cuda, …; unset: the run's.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def export(
     run: Path,
     options: tuple[str, ...],
     exporter: str | None,
     output: Path | None,
     device: str | None,
+    as_json: bool,
 ) -> None:
     """Write the result of RUN in the form that serves it, by default one merged model.
 
@@ -37,4 +41,7 @@ def export(
         written = export_run(
             run_folder(run), installed_index(), progress, exporter, options, output, device
         )
-    click.echo(f"exported to {written}")
+    if as_json:
+        print_json({"exported": str(written)})
+    else:
+        click.echo(f"exported to {written}")

@@ -227,7 +227,7 @@ def encode_examples(
         for example, row in zip(batch, encoded, strict=True):
             fitted[id(example)] = fits(example, row)
         advance(len(batch))
-    kept = []
+    kept: list[Any] = []
     for example in examples:
         result = fitted[id(example)]
         report.truncated += result.truncated

@@ -34,7 +34,7 @@ def prepare_data(run: Run, resolved: Resolved) -> None:
     """Read, align, encode and pack the rows of ``data`` and ``eval_data``."""
     options = run.part("trainer").options
     examples, report = load_examples(run, resolved.data)
-    held_out = []
+    held_out: list[Any] = []
     if resolved.eval_split:
         examples, held_out = split_eval(examples, resolved.eval_split, run.seed)
     rows = encode_examples(run, examples, report)

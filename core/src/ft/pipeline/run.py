@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ft.api import Progress, Run
 from ft.errors import InputError, RunError
 from ft.pipeline.data import prepare_data
-from ft.pipeline.device import choose_device, choose_precision, seed_everything
+from ft.pipeline.device import choose_device, seed_everything
 from ft.pipeline.folder import new_run_folder, refuse_used_folder
 from ft.pipeline.load import adapt, load_config, load_processor, settle_template
 from ft.pipeline.lock import write_lock
@@ -20,6 +20,7 @@ from ft.recipe.resolved import Resolved
 from ft.training.checkpoint import checkpoints, load_checkpoint, load_random_state
 from ft.training.interrupt import stop_on_interrupt
 from ft.training.loop import count_steps, make_order
+from ft.training.precision import choose_precision
 
 if TYPE_CHECKING:
     from torch import nn

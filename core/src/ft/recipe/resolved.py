@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ft.api.dataset import Dataset
-from ft.api.plugin import Plugin
 from ft.plugins.selection import Selection
 
 
@@ -61,7 +60,7 @@ class Resolved:
     seed: int = 42
     device: str = "auto"
     output: Path = Path("runs/run")
-    template_choices: tuple[Plugin, ...] = ()
+    template_choices: tuple[Any, ...] = ()
     settings: dict[str, Setting] = field(default_factory=dict)
     recipe_text: str = ""
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ft.api import Run, TrainerOptions
-from ft.pipeline.device import choose_precision
 from ft.training.checkpoint import random_state, set_random_state
 from ft.training.meter import reported
+from ft.training.precision import choose_precision
 
 if TYPE_CHECKING:
     from torch import nn

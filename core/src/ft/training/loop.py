@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ft.api import Batch, Run, RunError, TrainerOptions
 from ft.data.collate import IGNORED
-from ft.pipeline.device import choose_precision
 from ft.training.checkpoint import save_checkpoint
 from ft.training.evaluate import evaluate
 from ft.training.meter import Meter, reported
 from ft.training.order import Order, micro_batches
+from ft.training.precision import choose_precision
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

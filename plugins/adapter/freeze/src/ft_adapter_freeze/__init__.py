@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ft.api import Adapter, Field, InputError, Options, Run, hookimpl
+from ft.api import Adapter, Field, InputError, PluginOptions, Run, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,7 +17,7 @@ class Freeze(Adapter):
     The result is a whole model.
     """
 
-    class Options(Options):
+    class Options(PluginOptions):
         layers: int = Field(
             2, description="decoder layers that train: the last n, or the first n if negative"
         )

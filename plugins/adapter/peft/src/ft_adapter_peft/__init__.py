@@ -47,12 +47,11 @@ class Peft(PeftAdapter):
             known = ", ".join(sorted(PeftType.__members__))
             raise InputError(f"PEFT has no method {name}", hint=f"methods: {known}")
         config_class = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[name]]
+        settings: dict[str, Any] = {"task_type": "CAUSAL_LM"}
+        if self.options.target:
+            settings["target_modules"] = self.targets(run, model)
         try:
-            return config_class(
-                task_type="CAUSAL_LM",
-                **({"target_modules": self.targets(run, model)} if self.options.target else {}),
-                **self.options.config,
-            )
+            return config_class(**settings, **self.options.config)
         except (TypeError, ValueError) as error:
             raise InputError(f"{config_class.__name__} refuses adapter.config: {error}") from error
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Adapter, Field, InputError, Options, Run, hookimpl
+from ft.api import Adapter, Field, InputError, PluginOptions, Run, hookimpl
 from ft_adapter_peft.targets import linear_layers
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class PeftAdapter(Adapter):
     accepts = frozenset({"quantized-base", "packing"})
     provides = frozenset({"frozen-base", "switchable-adapter", "mergeable"})
 
-    class Options(Options):
+    class Options(PluginOptions):
         target: list[str] | str = Field(
             "all-linear",
             description="layers to adapt: all-linear, names or name endings, or one regular "

@@ -6,7 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Answer, Conversation, Encoded, Engine, Field, Options, Run, Sampling, hookimpl
+from ft.api import (
+    Answer,
+    Conversation,
+    Encoded,
+    Engine,
+    Field,
+    PluginOptions,
+    Run,
+    Sampling,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +29,7 @@ class Transformers(Engine):
     place what it saw there.
     """
 
-    class Options(Options):
+    class Options(PluginOptions):
         batch_size: int = Field(8, gt=0, description="conversations answered together")
 
     @hookimpl

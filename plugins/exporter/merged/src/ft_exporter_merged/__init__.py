@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ft.api import Exporter, Field, Options, Run, RunError, hookimpl
+from ft.api import Exporter, Field, PluginOptions, Run, RunError, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -15,12 +15,12 @@ class Merged(Exporter):
     """Folds the adapter into a fresh base and writes sharded safetensors.
 
     The sum is taken in float32, which is how core loads a result for export; in 16 bits it
-    would lose much of the update. The merged model must answer a probe as the unmerged one does; otherwise nothing is
-    written. (A quantized base is never merged into: its weights are rounded, and on some
-    CPUs repacked.)
+    would lose much of the update. The merged model must answer a probe as the unmerged one
+    does; otherwise nothing is written. (A quantized base is never merged into: its weights
+    are rounded, and on some CPUs repacked.)
     """
 
-    class Options(Options):
+    class Options(PluginOptions):
         dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
             "auto", description="type of the written weights; auto: that of the base checkpoint"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
-from ft.api import Field, Options, Quantizer, Run, hookimpl
+from ft.api import Field, PluginOptions, Quantizer, Run, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,7 +16,7 @@ class BitsAndBytes(Quantizer):
 
     paper = "arXiv:2305.14314"
 
-    class Options(Options):
+    class Options(PluginOptions):
         bits: Literal[4, 8] = Field(4, description="bits of a weight")
         type: Literal["nf4", "fp4"] = Field(
             "nf4", description="4-bit code: NF4 suits weights that are normally distributed"

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ft.api import Field, Options, Run, Tracker, hookimpl
+from ft.api import Field, PluginOptions, Run, Tracker, hookimpl
 
 
 class TensorBoard(Tracker):
     """Writes event files; look at them with ``tensorboard --logdir runs``."""
 
-    class Options(Options):
+    class Options(PluginOptions):
         folder: Path | None = Field(
             None, description="where event files go; unset: tensorboard/ in the run folder"
         )

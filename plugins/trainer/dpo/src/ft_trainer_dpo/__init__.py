@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -130,7 +130,8 @@ class DPO(Trainer):
         counted = (batch["chosen"]["weights"].sum(-1) > 0).float()
         training = model.training
         model.eval()  # dropout would make the reference noisy
-        held, reference = nullcontext(), self.reference
+        held: AbstractContextManager[None] = nullcontext()
+        reference = self.reference
         if reference is None:
             held, reference = run.use_adapter(None), model
         with held:
