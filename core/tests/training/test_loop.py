@@ -9,7 +9,7 @@ import pytest
 import torch
 from harness import changed, random_rows, train, weights
 
-from ft.api import Evaluator, Loss, Process, RunError, Tracker, hookimpl
+from ft.api import Evaluator, Kernel, Loss, Process, RunError, Tracker, hookimpl
 from ft.training.checkpoint import checkpoints
 from ft.training.evaluate import evaluate
 from ft.training.loop import collate_step, count_steps, take_step, without_weight
@@ -273,3 +273,30 @@ def test_evaluation_has_the_metrics_of_the_loss(make):
     run.eval_data["eval"] = random_rows(3)
     metrics = evaluate(run, run.model)
     assert metrics["eval/halved"] == pytest.approx(metrics["eval/loss"] / 2)
+
+
+class Watcher(Kernel):
+    """Adds a constant to the loss and looks at gradients before and after the step."""
+
+    seen = ()
+
+    @hookimpl
+    def ft_extra_loss(self, outputs):
+        return outputs.logits.float().sum() * 0 + 2.0
+
+    @hookimpl
+    def ft_gradients_ready(self, run):
+        self.seen += (("ready", next(p for _, p in run.trainable()).grad is not None),)
+
+    @hookimpl
+    def ft_step_taken(self, run):
+        self.seen += (("taken", next(p for _, p in run.trainable()).grad is not None),)
+
+
+def test_terms_of_other_plugins_and_the_moments_of_a_step(make):
+    options = {"steps": 1, "batch_size": 8, "micro_batch_size": 2}
+    plain = make("adamw", **options)
+    watched = make("adamw", Watcher().bind("watcher"), **options)
+    (alone,), (added,) = train(plain), train(watched)
+    assert added == pytest.approx(alone + 2.0)
+    assert watched.part("kernel").seen == (("ready", True), ("taken", True))

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 def ft_launch(run: Run, command: Sequence[str]) -> int | None:
     """Start the program again as several processes (backend; first result).
 
-    Fires once, before torch is imported, in the process that the user started. ``command``
+    Fires once, before a device is touched, in the process that the user started. ``command``
     is the argument vector that repeats this run. A backend that launches returns the exit
     code of the whole; ``None`` means that the run goes on in this process, which is what a
     launched child returns.
@@ -176,6 +176,15 @@ def ft_add_modules(run: Run, model: nn.Module) -> Mapping[str, nn.Module] | None
     They are put into ``run.modules``, moved to the device, optimized, checkpointed (buffers
     included) and saved under their names. Core averages their gradients over processes.
     This is also where a trainer calls ``run.add_adapter`` for its further roles.
+    """
+
+
+@hookspec
+def ft_patch_trained(run: Run, model: nn.Module) -> None:
+    """Change the adapted model in place (all): fuse adapter layers, compile.
+
+    Fires once everything that trains is there and before :func:`ft_wrap_model`; names of
+    parameters must stay.
     """
 
 
@@ -342,6 +351,32 @@ def ft_compute_loss(run: Run, model: nn.Module, batch: Batch) -> Loss | None:
 
     ``model`` is what the backend wrapped. ``run.forward(model, batch)`` adds the arguments of
     :func:`ft_forward_arguments`.
+    """
+
+
+@hookspec
+def ft_extra_loss(run: Run, outputs: Any, batch: Batch) -> Tensor | None:
+    """A further term of the loss, a mean over the micro batch (all, added).
+
+    Fires with the model's ``outputs`` where a trainer hands them on in ``Loss.outputs``: the
+    balance of a router, say. Core multiplies the scalar by the units of the micro batch.
+    """
+
+
+@hookspec
+def ft_gradients_ready(run: Run, model: nn.Module) -> None:
+    """The gradients of a step are summed and not yet clipped (all).
+
+    Fires at each optimizer step, in every process.
+    """
+
+
+@hookspec
+def ft_step_taken(run: Run, model: nn.Module) -> None:
+    """The optimizer has stepped, and the gradients are still there (all).
+
+    Fires at each optimizer step, in every process: for methods that change ranks, layers or
+    masks as they go. Metrics are for :func:`ft_step_ended`.
     """
 
 

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from ft.api._markers import hookimpl
 from ft.api.plugin import Plugin, PluginOptions
+from ft.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PretrainedConfig
+
+    from ft.api.run import Run
 
 TINY: Mapping[str, Any] = {
     "hidden_size": 64,
@@ -51,6 +56,9 @@ class ModelOptions(PluginOptions):
     )
     trust_remote_code: bool = Field(
         False, description="run Python code that comes with the checkpoint"
+    )
+    router_loss: bool = Field(
+        False, description="add the router's balancing loss of a mixture-of-experts model"
     )
     random_weights: bool = Field(
         False, description="start from random weights: pre-training from scratch"
@@ -107,6 +115,22 @@ class ModelFamily(Plugin):
             self.accepts = frozenset(accepts)  # type: ignore[misc]
         if provides is not None:
             self.provides = frozenset(provides)  # type: ignore[misc]
+
+    @hookimpl
+    def ft_patch_config(self, config: PretrainedConfig) -> None:
+        if self.options.router_loss:
+            text = config.get_text_config()
+            if not hasattr(text, "router_aux_loss_coef"):
+                raise InputError(
+                    f"{self.title} has no router loss", hint="leave model.router_loss out"
+                )
+            text.output_router_logits = True
+
+    @hookimpl
+    def ft_extra_loss(self, run: Run, outputs: Any) -> Tensor | None:
+        if not self.options.router_loss:
+            return None
+        return run.config.get_text_config().router_aux_loss_coef * outputs.aux_loss
 
     def group_of(self, name: str) -> str | None:
         """The part among ``groups`` that a module or parameter of this name belongs to."""

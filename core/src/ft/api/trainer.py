@@ -28,12 +28,14 @@ class Loss:
     """A micro batch's loss, summed over its units.
 
     ``total`` is a float32 scalar with a graph. ``metrics`` are further sums over the same
-    units, without a graph; the loop reports ``metric / units``. A measure over anything else,
-    such as a reward for each answer, goes to ``run.report``.
+    units, without a graph; the loop reports their means over units. A measure over anything
+    else, such as a reward for each answer, goes to ``run.report``. ``outputs`` is what the
+    model returned, for plugins that add a term of their own (:func:`ft_extra_loss`).
     """
 
     total: Tensor
     metrics: Mapping[str, float | Tensor] = field(default_factory=dict)
+    outputs: Any = None
 
 
 @dataclass(slots=True)

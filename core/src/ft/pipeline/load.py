@@ -54,6 +54,7 @@ def settle_template(run: Run, resolved: Resolved) -> None:
             resolved.replace_part("template", chosen.name, "inferred from the checkpoint's own")
     elif resolved.is_inferred("template"):
         run.selection.leave_out(template)
+        run.template_variables.update(template.options.variables)
         resolved.replace_part("template", None, f"{template!r} differs from the checkpoint's own")
         run.progress.warn(
             f"the checkpoint's own chat template is used in place of {template!r}: {differences[0]}"
@@ -91,6 +92,7 @@ def adapt(run: Run) -> None:
     run.model = run.hook.ft_adapt_model(run=run, model=load_base(run))
     for modules in run.hook.ft_add_modules(run=run, model=run.model):
         run.modules.update({name: module.to(run.device) for name, module in modules.items()})
+    run.hook.ft_patch_trained(run=run, model=run.model)
     run.trained_names = frozenset(
         name for name, parameter in run.trainable() if parameter.requires_grad
     )

@@ -67,10 +67,13 @@ class Selection:
 
     def each(self, hook: str, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
         """Call a hook of each plugin that has it, one by one, with whose result it is."""
-        for implementation in reversed(getattr(self.hook, hook).get_hookimpls()):
-            plugin = implementation.plugin
-            result = self.call(plugin, hook, **arguments)
-            yield plugin, result[0] if isinstance(result, list) and result else result
+        caller = getattr(self.hook, hook)
+        for implementation in reversed(caller.get_hookimpls()):
+            result = self.call(implementation.plugin, hook, **arguments)
+            if not caller.spec.opts["firstresult"]:
+                # pluggy gathers what is not None
+                result = result[0] if result else None
+            yield implementation.plugin, result
 
     def notify(self, hook: str, *, run: Run, ending: bool = False, **arguments: Any) -> None:
         """Tell the observers of a life-cycle hook.

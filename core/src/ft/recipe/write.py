@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ft.recipe.document import IMPLICIT_RESOLVERS
+from ft.recipe.keys import TOP_KEYS
 from ft.recipe.resolved import Resolved, Setting
 
 COMMENT_COLUMN = 44
@@ -25,7 +26,9 @@ class _Dumper(yaml.SafeDumper):
 def write_resolved(resolved: Resolved) -> str:
     """``resolved`` as a recipe that names everything; reading it resolves to the same."""
     tree: dict[str, Any] = {}
-    for key, setting in resolved.settings.items():
+    order = {key: number for number, key in enumerate(TOP_KEYS)}
+    settings = resolved.settings.items()
+    for key, setting in sorted(settings, key=lambda item: order[item[0].partition(".")[0]]):
         *parents, last = key.split(".")
         node = tree
         for parent in parents:

@@ -133,6 +133,7 @@ def load_checkpoint(run: Run, folder: Path) -> None:
     run.scheduler.load_state_dict(scheduler)
     if own.get("scaler"):
         run.scaler.load_state_dict(own["scaler"])
+    del state["total_steps"]  # the recipe's; somebody may have asked for more since
     for name, value in state.items():
         setattr(run.state, name, value)
     run.state.interrupted = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ft.api import Run, TrainerOptions
 from ft.training.checkpoint import random_state, set_random_state
+from ft.training.losses import compute_loss
 from ft.training.meter import reported
 from ft.training.precision import choose_precision
 
@@ -37,10 +38,11 @@ def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
                 given = run.to_device(run.collate(rows))
                 made = run.hook.ft_make_batches(run=run, model=model, batches=[given])
                 for batch in (batch for batches in made for batch in batches):
-                    loss = run.hook.ft_compute_loss(run=run, model=model, batch=batch)
+                    count = run.hook.ft_count_units(run=run, batch=batch)
+                    loss = compute_loss(run, model, batch, count)
                     for key, value in {"loss": loss.total, **loss.metrics}.items():
                         sums[key] = sums.get(key, 0.0) + float(value)
-                    units += run.hook.ft_count_units(run=run, batch=batch)
+                    units += count
             means = {key: value / max(units, 1e-9) for key, value in sums.items()}
             metrics |= {f"{name}/{key}": v for key, v in {**means, **reported(run)}.items()}
         for evaluator in run.parts("evaluator"):

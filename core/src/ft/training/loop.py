@@ -11,6 +11,7 @@ from ft.api import Batch, Run, RunError, TrainerOptions
 from ft.data.collate import IGNORED
 from ft.training.checkpoint import save_checkpoint
 from ft.training.evaluate import evaluate
+from ft.training.losses import compute_loss
 from ft.training.meter import Meter, reported
 from ft.training.order import Order, micro_batches
 from ft.training.precision import choose_precision
@@ -149,7 +150,7 @@ def take_step(
         apart = number < len(batches) - 1 and hasattr(model, "no_sync")
         with model.no_sync() if apart else nullcontext():  # type: ignore[operator]
             with autocast:
-                loss = run.hook.ft_compute_loss(run=run, model=model, batch=batch)
+                loss = compute_loss(run, model, batch, counts[number])
             run.scaler.scale(loss.total * scale).backward()
         for name, value in {"loss": loss.total.detach(), **loss.metrics}.items():
             sums[name] = sums.get(name, 0.0) + value
@@ -157,10 +158,12 @@ def take_step(
     average_module_gradients(run)
     if run.scaler.is_enabled():
         run.scaler.unscale_(run.optimizer)
+    run.hook.ft_gradients_ready(run=run, model=model)
     grad_norm = clip(run, options.max_grad_norm)
     learning_rate = run.scheduler.get_last_lr()[0]
     run.scaler.step(run.optimizer)
     run.scaler.update()
+    run.hook.ft_step_taken(run=run, model=model)
     run.optimizer.zero_grad(set_to_none=True)
     return {
         **{name: run.sum(float(value)) / max(units, 1e-9) for name, value in sums.items()},

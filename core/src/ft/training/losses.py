@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Batch, Run, TokenLosses
+from ft.api import Batch, Loss, Run, TokenLosses
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+
+def compute_loss(run: Run, model: nn.Module, batch: Batch, units: float) -> Loss:
+    """The trainer's loss of a micro batch, with the terms that other plugins add."""
+    loss: Loss = run.hook.ft_compute_loss(run=run, model=model, batch=batch)
+    if loss.outputs is None:
+        return loss
+    arguments = {"run": run, "outputs": loss.outputs, "batch": batch}
+    for _, extra in run.selection.each("ft_extra_loss", **arguments):
+        if extra is not None:
+            added = extra * units
+            total = loss.metrics.get("extra_loss", 0.0) + added.detach()
+            loss = Loss(loss.total + added, {**loss.metrics, "extra_loss": total}, loss.outputs)
+    return loss
 
 
 def token_losses(run: Run, model: nn.Module, batch: Batch) -> TokenLosses:

@@ -74,3 +74,35 @@ def test_parses_what_it_renders(plugin, answer):
 def test_keeps_a_broken_call_as_text():
     text = '<tool_call>\n{"name": \n</tool_call>'
     assert template.ft_parse_answer(text) == Message("assistant", text)
+
+
+def test_the_router_loss_is_added_when_asked_for(tmp_path):
+    from harness import tiny_run, train
+
+    from ft_adapter_full import adapter as full
+    from ft_optimizer_adamw import optimizer as adamw
+    from ft_trainer_sft import trainer as sft
+
+    class Asked(type(family)):
+        def bind(self, name, options=None, **more):
+            return super().bind(name, {"router_loss": True}, **more)
+
+    losses = []
+    for number, chosen in enumerate((family, Asked(**_data(family)))):
+        plugins = [
+            full.bind("full"),
+            adamw.bind("adamw"),
+            sft.bind("sft", {"steps": 1, "precision": "float32"}),
+        ]
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        run = tiny_run(folder, plugins, family=chosen, model_type="qwen3_moe")
+        train(run)
+        losses.append(run.state.history[0])
+    assert "extra_loss" not in losses[0]
+    assert losses[1]["extra_loss"] > 0
+    assert losses[1]["loss"] == pytest.approx(losses[0]["loss"] + losses[1]["extra_loss"], rel=1e-4)
+
+
+def _data(plugin):
+    return {"title": plugin.title, "vendor": plugin.vendor, "tiny": plugin.tiny}

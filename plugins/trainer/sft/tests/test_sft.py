@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from harness import tiny_run, train
 from tiny import write_tiny
@@ -52,6 +54,20 @@ def test_what_is_trained_on(tmp_path, train_on, text):
 def test_all_takes_the_prompt_in(tmp_path):
     run = sft_run(tmp_path, train_on="all")
     assert trained_text(run) == run.tokenizer.decode(run.data[0].input_ids)
+
+
+def test_what_a_message_says_of_itself_comes_first(tmp_path):
+    unsaid, said = TURNS[1], replace(TURNS[1], train=True)
+    examples = [Conversation([TURNS[0], m, *TURNS[2:]]) for m in (unsaid, said)]
+    run = sft_run(tmp_path, train_on="last")
+    counts = [sum(map(bool, r.weights)) for r in run.hook.ft_encode(run=run, examples=examples)]
+    assert counts[0] < counts[1]
+    untrained = Conversation([TURNS[0], replace(TURNS[1], train=False), *TURNS[2:]])
+    (tmp_path / "all").mkdir()
+    run = sft_run(tmp_path / "all", train_on="all")
+    (row,) = run.hook.ft_encode(run=run, examples=[untrained])
+    left_out = [i for i, w in zip(row.input_ids, row.weights, strict=True) if not w]
+    assert run.tokenizer.decode(left_out) == "A model.<|im_end|>"
 
 
 def test_a_message_weight_reaches_its_tokens(tmp_path):

@@ -34,7 +34,7 @@ class Pretrain(Trainer):
     @hookimpl
     def ft_compute_loss(self, run: Run, model: nn.Module, batch: Batch) -> Loss:
         tokens = run.token_losses(model, batch)
-        return Loss((tokens.losses * tokens.weights).sum())
+        return Loss((tokens.losses * tokens.weights).sum(), outputs=tokens.outputs)
 
 
 trainer = Pretrain()

@@ -41,19 +41,37 @@ class SFT(Trainer):
 
     @hookimpl
     def ft_encode(self, run: Run, examples: Sequence[Conversation]) -> list[Encoded]:
-        return run.tokenize([self._choose(run.render(example)) for example in examples])
+        return run.tokenize([self._render(run, example) for example in examples])
 
-    def _choose(self, rendered: Rendered) -> Rendered:
+    def _render(self, run: Run, example: Conversation) -> Rendered:
+        """Render with the spans that ``train_on`` wants; a message's own ``train`` beats it."""
         if self.options.train_on == "last":
-            return replace(rendered, spans=rendered.spans[-1:])
-        if self.options.train_on == "all":
-            return replace(rendered, spans=[(0, len(rendered.text), 1.0)])
-        return rendered
+            return run.render(only_last(example))
+        rendered = run.render(example)
+        if self.options.train_on == "assistant":
+            return rendered
+        # all of the text, then the turns that have a weight of their own or none at all
+        spans = [(0, len(rendered.text), 1.0), *rendered.spans]
+        if any(message.train is False for message in example.messages):
+            left_out = [replace(m, train=m.train is False, weight=1.0) for m in example.messages]
+            found = run.render(replace(example, messages=left_out)).spans
+            spans += [(start, end, 0.0) for start, end, _ in found]
+        return replace(rendered, spans=spans)
 
     @hookimpl
     def ft_compute_loss(self, run: Run, model: nn.Module, batch: Batch) -> Loss:
         tokens = run.token_losses(model, batch)
-        return Loss((tokens.losses * tokens.weights).sum())
+        return Loss((tokens.losses * tokens.weights).sum(), outputs=tokens.outputs)
+
+
+def only_last(example: Conversation) -> Conversation:
+    """The conversation with ``train`` off in each assistant turn but the last that says nothing."""
+    answers = [i for i, message in enumerate(example.messages) if message.role == "assistant"]
+    messages = [
+        replace(message, train=False) if i in answers[:-1] and message.train is None else message
+        for i, message in enumerate(example.messages)
+    ]
+    return replace(example, messages=messages)
 
 
 trainer = SFT()
