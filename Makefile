@@ -2,29 +2,32 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 SEED ?= 1
 
 export HF_HUB_OFFLINE := 1
 # uv reads its own variable; where pip is given a folder of wheels, uv must see it too
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: demo test lint install wheels bench clean
+.PHONY: demo test lint install tools wheels bench clean
 
 demo: install
 	$(BIN)/python templates/demo/demo.py --seed $(SEED)
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-lint: install
+lint: tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
 # Every distribution of the workspace is built and installed as a wheel, as users get them.
 install: $(BIN)/uv wheels
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
-		--requirement tests/requirements.txt $(VENV)/wheels/*.whl
+	$(INSTALL) $(VENV)/wheels/*.whl
+
+tools: install
+	$(INSTALL) --requirement tests/requirements.txt
 
 wheels: $(BIN)/uv
 	rm -rf $(VENV)/wheels
@@ -34,7 +37,7 @@ $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 
-bench: install
+bench: tools
 	for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script --record; done
 
 clean:
