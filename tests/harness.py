@@ -83,7 +83,7 @@ def tiny_run(
     The checkpoint in ``folder / "model"`` is used where there is one, with its tokenizer if it
     has one, and written otherwise. Train it with :func:`train`.
     """
-    family = family or ModelFamily("Llama", "Meta", ("llama",))
+    family = family or ModelFamily("Llama", "Meta", ("llama",), accepts=("packing",))
     checkpoint = folder / "model"
     if not checkpoint.exists():
         write_random_model(checkpoint, family, model_type)

@@ -25,6 +25,7 @@ from ft.api import (
     hookimpl,
 )
 from ft.training.evaluate import evaluate
+from ft.training.meter import reported
 from ft_adapter_full import adapter
 from ft_engine_transformers import engine
 from ft_optimizer_adamw import optimizer
@@ -231,3 +232,49 @@ def test_without_an_engine_the_error_says_so(checkpoint):
     run.selection.leave_out(run.part("engine"))
     with pytest.raises(InputError, match="no engine is selected"):
         train(run)
+
+
+class Slow(Reward):
+    """Never scores the first answer in time."""
+
+    @hookimpl
+    def ft_score(self, conversations):
+        return [None] + [0.5] * (len(conversations) - 1)
+
+
+def test_answers_that_could_not_be_scored_are_counted(checkpoint):
+    run = make(checkpoint, Slow().bind("slow"))
+    asked = [Conversation([Message("user", "say"), Message("assistant", "a")])] * 3
+    examples = [Prompt([Message("user", "say")])] * 3
+    for _ in range(2):
+        assert run.score(asked, examples) == {"slow": [None, 0.5, 0.5]}
+    assert reported(run) == {}
+    assert reported(run) == {}
+    warned = [line for line in run.progress.lines if "slow" in line]
+    assert warned == ["reward:slow could not score 2 of 6 answers at step 1"]
+
+
+class Remembers(Letters):
+    @hookimpl
+    def ft_plugin_state(self):
+        return {"weight": self.options.weight}
+
+    @hookimpl
+    def ft_restore_plugin_state(self, state):
+        self.seen = state["weight"]
+
+
+def test_two_rewards_of_one_plugin_are_told_apart(checkpoint):
+    def made():
+        bound = [Remembers().bind("letters", {"weight": weight}) for weight in (1, 0.5)]
+        return make(checkpoint, *bound, steps=1)
+
+    run = made()
+    assert {label: r.options.weight for label, r in run.rewards.items()} == {
+        "letters": 1,
+        "letters-2": 0.5,
+    }
+    train(run)
+    again = made()
+    train(again, run.folder / "checkpoints" / "step-000001")
+    assert [reward.seen for reward in again.parts("reward")] == [1, 0.5]

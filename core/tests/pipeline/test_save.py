@@ -5,8 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from harness import tiny_run
 
-from ft.pipeline.save import save_processor
+from ft.api import Process, RunError
+from ft.pipeline.save import save_processor, save_result
+from ft_adapter_full import adapter as full
 
 MARKED = "{% generation %}a{% endgeneration %}"
 
@@ -36,3 +39,33 @@ def test_the_checkpoints_own_template_is_saved(tmp_path, tokenizer, processor, s
     save_processor(run, tmp_path)
     assert run.processor.saved == saved
     assert (run.tokenizer.chat_template, run.processor.chat_template) == (tokenizer, processor)
+
+
+def test_every_process_finishes_and_one_writes(tmp_path, monkeypatch):
+    run = tiny_run(tmp_path, [full.bind("full")])
+    called = []
+    seen = SimpleNamespace(
+        ft_finish_model=lambda **_: called.append("finish"),
+        ft_save_model=lambda **_: called.append("save"),
+        ft_sum=lambda run, value: value,
+    )
+    monkeypatch.setattr(type(run), "hook", seen)
+    run.process = Process(1, 2)
+    save_result(run)
+    assert called == ["finish", "save"]
+    assert not (run.folder / "result").exists()
+
+
+def test_a_failure_elsewhere_is_told_here(tmp_path, monkeypatch):
+    run = tiny_run(tmp_path, [full.bind("full")])
+    monkeypatch.setattr(type(run), "sum", lambda self, value: value + 1)
+    run.process = Process(1, 2)
+    with pytest.raises(RunError, match="another process of this run failed"):
+        save_result(run)
+
+
+def test_core_writes_in_the_main_process_only(tmp_path):
+    run = tiny_run(tmp_path, [full.bind("full")])
+    run.process = Process(1, 2)
+    run.hook.ft_save_model(run=run, model=run.model, folder=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -135,7 +135,7 @@ class MuonOptimizer(Optimizer):
 
 
 def _family(*types: str, template: str | None = None) -> ModelFamily:
-    return ModelFamily("Test", "nobody", types, templates=template or ())
+    return ModelFamily("Test", "nobody", types, templates=template or (), accepts=("packing",))
 
 
 PLUGINS: dict[str, Plugin] = {

@@ -32,10 +32,11 @@ from ft.api.exporter import Exporter
 from ft.api.kernel import Kernel
 from ft.api.model import TINY, Checkpoint, ModelFamily, ModelOptions
 from ft.api.optimizer import Optimizer, OptimizerOptions
-from ft.api.plugin import Plugin, PluginOptions
+from ft.api.plugin import Plugin, PluginOptions, RecipePath
+from ft.api.progress import Progress
 from ft.api.quantizer import Quantizer
-from ft.api.reward import Reward
-from ft.api.run import Process, Progress, Run, State
+from ft.api.reward import Reward, RewardOptions
+from ft.api.run import Process, Run, State
 from ft.api.source import Source
 from ft.api.template import Template, TemplateOptions
 from ft.api.tracker import Tracker
@@ -85,8 +86,10 @@ __all__ = [
     "Progress",
     "Prompt",
     "Quantizer",
+    "RecipePath",
     "Rendered",
     "Reward",
+    "RewardOptions",
     "RowError",
     "Run",
     "RunError",

@@ -164,8 +164,9 @@ def ft_adapt_model(run: Run, model: nn.Module) -> nn.Module | None:
 
     Returns the model to train: the same object with some parameters frozen, or a wrapper
     around it. Exactly the parameters with ``requires_grad`` are trained and checkpointed.
-    Fires again when a run resumes, before the checkpoint's tensors are put back: what it
-    does to frozen weights must come out the same.
+    Fires again when a run resumes, before the checkpoint's tensors are put back, and for a
+    copy of the model that a trainer asks for (``run.frozen_copy``): what it does to frozen
+    weights must come out the same.
     """
 
 
@@ -215,6 +216,16 @@ def ft_use_adapter(
 
     Returns a context manager; at its exit the former adapter is active again. What trains
     and what is frozen stays as it was, inside and afterwards.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_initial_weights(run: Run, model: nn.Module) -> AbstractContextManager[None] | None:
+    """Run with the weights from before the first step (adapter; first result).
+
+    Returns a context manager as :func:`ft_use_adapter` does. ``None`` where they are gone by
+    then: an adapter that is switched off leaves the base, which is where a fresh LoRA starts
+    and one that goes on from a saved adapter does not.
     """
 
 
@@ -307,7 +318,10 @@ def ft_train(run: Run, model: nn.Module) -> bool | None:
     """Train (trainer; first result). Returns true when done.
 
     Core's default is the training loop that the hooks below belong to. A trainer that brings
-    a loop of its own implements this one instead.
+    a loop of its own implements this one instead. It goes from ``run.state.step`` to
+    ``run.state.total_steps``, keeps ``run.state`` up to date, ends early where ``stop`` or
+    ``interrupted`` is set there, and calls ``run.tell_step``, ``run.evaluate`` and
+    ``run.save_checkpoint``.
     """
 
 
@@ -392,11 +406,12 @@ def ft_token_losses(run: Run, model: nn.Module, batch: Batch) -> TokenLosses | N
 @hookspec(firstresult=True)
 def ft_score(
     run: Run, conversations: Sequence[Conversation], extras: Sequence[Mapping[str, Any]]
-) -> Sequence[float] | None:
+) -> Sequence[float | None] | None:
     """Score answers (reward; addressed). The answer is each conversation's last turn.
 
-    ``extras`` are the columns of each prompt's row. Higher is better; a nan is an error that
-    names the row.
+    ``extras`` are the columns of each prompt's row. Higher is better. ``None`` stands for an
+    answer that could not be scored, because a judge timed out, say: such answers are counted
+    and reported. A nan is an error that names the row.
     """
 
 
@@ -487,14 +502,19 @@ def ft_run_failed(run: Run, error: BaseException) -> None:
 
 @hookspec
 def ft_finish_model(run: Run, model: nn.Module) -> None:
-    """Bring the trained model into its final form, in place (all): convert fake quantization."""
+    """Bring the trained model into its final form, in place (all): convert fake quantization.
+
+    Fires in every process, right before :func:`ft_save_model`.
+    """
 
 
 @hookspec(firstresult=True)
 def ft_save_model(run: Run, model: nn.Module, folder: Path) -> bool | None:
     """Write the result into ``folder`` (adapter; first result).
 
-    The saved form may differ from the trained one. Core's default is ``save_pretrained``.
+    Fires in every process, so that weights divided over them can be gathered; only the main
+    one writes (``run.process.is_main``), and ``folder`` may not be there for the others. The
+    saved form may differ from the trained one. Core's default is ``save_pretrained``.
     """
 
 

@@ -77,6 +77,9 @@ class ModelFamily(Plugin):
     ``fused_experts`` are parameter names of experts that live in one tensor; ``tiny`` are
     sizes, by model type, that a small test model needs beside those of :data:`TINY`.
 
+    ``accepts`` are capabilities that are proved for the family. A new one accepts nothing;
+    ``packing`` is for one whose documents in a shared sequence do not see each other.
+
     Whatever a family needs beyond data, it does in hooks: a subclass overrides
     :func:`ft_patch_model` or :func:`ft_load_model`.
     """
@@ -84,7 +87,6 @@ class ModelFamily(Plugin):
     kind = "model"
     Options = ModelOptions
     provides = frozenset({"linear-layers", "decoder-layers"})
-    accepts = frozenset({"packing"})
 
     def __init__(
         self,

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Set
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
 import pydantic
 
 from ft.api import hookspecs
 from ft.api.capability import Capabilities
+
+
+def _absolute(path: Path, info: pydantic.ValidationInfo) -> Path:
+    folders = ((info.context or {}).get("folder") or Path(), Path())
+    tried = [folder.absolute() / path for folder in folders]
+    return next((found for found in tried if found.exists()), tried[0])
+
+
+RecipePath = Annotated[Path, pydantic.AfterValidator(_absolute)]
+"""The type of an option that is a path: made absolute, so that a run resumes from any folder.
+
+A relative one starts at the recipe's folder, or at the working folder where it exists there.
+"""
 
 
 class PluginOptions(pydantic.BaseModel):
@@ -75,18 +89,26 @@ class Plugin:
                 )
 
     def bind(
-        self, name: str, options: Mapping[str, Any] | None = None, *, distribution: str = ""
+        self,
+        name: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        distribution: str = "",
+        folder: Path | None = None,
     ) -> Self:
         """A copy of this plugin for one run, with its options validated.
 
-        ``distribution`` is the installed distribution that it came from, for the lock.
+        ``distribution`` is the installed distribution that it came from, for the lock;
+        ``folder`` is where a relative :data:`RecipePath` starts.
 
         Raises :class:`pydantic.ValidationError` where an option is unknown or wrong.
         """
         bound = copy.copy(self)
         bound.name = name
         bound.distribution = distribution
-        bound.options = type(self).Options.model_validate(dict(options or {}))
+        bound.options = type(self).Options.model_validate(
+            dict(options or {}), context={"folder": folder}
+        )
         return bound
 
     def capabilities(self) -> Capabilities:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ft.api.engine import Answer, Sampling
 from ft.api.examples import Conversation, Encoded, Example, Message, Rendered
 from ft.api.model import ModelFamily
+from ft.api.progress import Progress
 from ft.errors import InputError, PluginError
 
 if TYPE_CHECKING:
@@ -37,26 +38,6 @@ class Process:
     @property
     def is_main(self) -> bool:
         return self.rank == 0
-
-
-class Progress:
-    """Where a run reports to. This one is silent; the command line shows bars and lines."""
-
-    def say(self, message: str) -> None:
-        """Something the user should read, once."""
-
-    def warn(self, message: str) -> None:
-        """Something that may be wrong, with what to do about it."""
-
-    def track(self, label: str, total: float | None, unit: str = "") -> Callable[[float], None]:
-        """Begin a bar; the result is called with each amount done."""
-        return lambda amount: None
-
-    def step(self, metrics: Mapping[str, float], total_steps: int) -> None:
-        """A training step ended; ``metrics`` as in :func:`ft_step_ended`."""
-
-    def evaluated(self, metrics: Mapping[str, float]) -> None:
-        """An evaluation ended; ``metrics`` as in :func:`ft_evaluated`."""
 
 
 @dataclass(slots=True)
@@ -113,6 +94,8 @@ class Run:
         self.modules: dict[str, nn.Module] = {}
         self.trained_names: frozenset[str] = frozenset()
         self.reported: dict[str, tuple[float, float]] = {}
+        self.unscored: dict[str, tuple[int, int]] = {}
+        self.meter: Any = None
         self.optimizer: Any = None
         self.scheduler: Any = None
         self.scaler: Any = None
@@ -131,6 +114,13 @@ class Run:
     @property
     def family(self) -> ModelFamily:
         return self.selection.one("model")
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills short rows; attention never reaches it."""
+        from ft.data.collate import pad_id
+
+        return pad_id(self)
 
     @property
     def is_finished(self) -> bool:
@@ -220,6 +210,31 @@ class Run:
             raise InputError(f"{self.part('adapter')!r} cannot be switched off or swapped")
         return context
 
+    def initial_weights(self) -> AbstractContextManager[None] | None:
+        """A context inside which the model is as it was before the first step.
+
+        ``None`` where the adapter cannot bring those weights back: a trainer that needs them
+        asks in :func:`ft_add_modules`, and keeps a :meth:`frozen_copy` from there then.
+        """
+        return self.hook.ft_initial_weights(run=self, model=self.model)
+
+    def frozen_copy(self) -> nn.Module:
+        """A second model, frozen and in evaluation mode, with the weights of now.
+
+        Loaded and adapted afresh, so that what plugins did to the first one holds for it as
+        well. In :func:`ft_add_modules` these are the weights from before the first step, also
+        in a run that resumes: its checkpoint is put back later.
+        """
+        import torch
+
+        copy = self.hook.ft_adapt_model(run=self, model=self.load_base())
+        own = dict(self.model.named_parameters())
+        with torch.no_grad():
+            for name, parameter in copy.named_parameters():
+                if parameter.requires_grad:
+                    parameter.copy_(own[name])
+        return copy.eval().requires_grad_(False)
+
     # -- data ------------------------------------------------------------------------------
 
     def render(self, conversation: Conversation, *, generation_prompt: bool = False) -> Rendered:
@@ -270,27 +285,41 @@ class Run:
             )
         return list(answers)
 
+    @property
+    def rewards(self) -> dict[str, Plugin]:
+        """The selected rewards by label: the name, and ``name-2`` for a second of the same.
+
+        ``options.weight`` of each is its factor in a trainer's sum of scores.
+        """
+        return self.selection.labelled("reward")
+
     def score(
         self, conversations: Sequence[Conversation], examples: Sequence[Example]
-    ) -> dict[str, list[float]]:
-        """The scores of each selected reward, by its name."""
+    ) -> dict[str, list[float | None]]:
+        """The scores of each selected reward, by its label in :attr:`rewards`.
+
+        ``None`` stands for an answer that could not be scored; what that means for its group
+        or its pair is the trainer's to decide. The user is told how many there are.
+        """
         extras = [example.extra for example in examples]
-        scores: dict[str, list[float]] = {}
-        for reward in self.parts("reward"):
+        scores: dict[str, list[float | None]] = {}
+        for label, reward in self.rewards.items():
             found = self.selection.call(
                 reward, "ft_score", run=self, conversations=conversations, extras=extras
             )
-            scores[reward.name] = [float(s) for s in (() if found is None else found)]
-            if len(scores[reward.name]) != len(conversations):
+            values = [None if s is None else float(s) for s in (() if found is None else found)]
+            if len(values) != len(conversations):
                 raise PluginError(
-                    f"reward:{reward.name}",
-                    f"gave {len(scores[reward.name])} scores for {len(conversations)} answers",
+                    f"reward:{label}", f"gave {len(values)} scores for {len(conversations)} answers"
                 )
-            for example, score in zip(examples, scores[reward.name], strict=True):
-                if math.isnan(score):
+            for example, score in zip(examples, values, strict=True):
+                if score is not None and math.isnan(score):
                     raise PluginError(
-                        f"reward:{reward.name}", "the score is nan", where=str(example.origin or "")
+                        f"reward:{label}", "the score is nan", where=str(example.origin or "")
                     )
+            missing, asked = self.unscored.get(label, (0, 0))
+            self.unscored[label] = (missing + values.count(None), asked + len(values))
+            scores[label] = values
         return scores
 
     # -- metrics -----------------------------------------------------------------------------
@@ -303,6 +332,43 @@ class Run:
         """
         total, weights = self.reported.get(name, (0.0, 0.0))
         self.reported[name] = (total + float(value) * weight, weights + weight)
+
+    # -- a loop of one's own (ft_train) ------------------------------------------------------
+
+    def tell_step(self, metrics: Mapping[str, float]) -> None:
+        """Tell that the step ``state.step`` ended: history, progress and :func:`ft_step_ended`.
+
+        ``metrics`` are the trainer's own, ``loss`` among them where it has one; what
+        :meth:`report` got, counters, times and memory are added. ``state.step``, ``epoch`` and
+        ``tokens`` are up to date by then. Every process calls it.
+        """
+        from ft.training.meter import reported
+
+        self.meter.report({**metrics, **reported(self)})
+
+    def evaluate(self, model: nn.Module | None = None) -> dict[str, float]:
+        """Measure the evaluation sets by :func:`ft_compute_loss`, and ask the evaluators.
+
+        ``model`` is the wrapped model where there is one. Leaves no trace on training.
+        """
+        from ft.training.evaluate import evaluate
+
+        found = evaluate(self, model if model is not None else self.model)
+        self.meter.pause()
+        return found
+
+    def save_checkpoint(self) -> Path:
+        """Save what :func:`ft_train` goes on from after a stop; every process calls it.
+
+        That is the model, ``state``, random generators, plugin state and, where they are set,
+        ``optimizer`` and ``scheduler``. A resumed run has them put back when it calls
+        :func:`ft_train`.
+        """
+        from ft.training.checkpoint import save_checkpoint
+
+        folder = save_checkpoint(self, self.part("trainer").options.keep_checkpoints)
+        self.meter.pause()
+        return folder
 
     # -- processes ---------------------------------------------------------------------------
 

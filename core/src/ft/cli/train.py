@@ -57,20 +57,22 @@ def resume(run: Path, as_json: bool) -> None:
 
 def _print_outcome(run: Run, as_json: bool) -> None:
     """Where everything lies, and what to do next."""
-    last = next(line for line in reversed(run.state.history) if "loss" in line)
+    # a trainer with a loop of its own may have told of no loss
+    losses = [line["loss"] for line in run.state.history if "loss" in line]
     outcome = {
         "result": str(run.folder / "result"),
         "report": str(run.folder / "report.md"),
-        "loss_curve": str(run.folder / "loss.png"),
+        "loss_curve": str(run.folder / "loss.png") if losses else None,
         "steps": run.state.step,
-        "loss": last["loss"],
+        "loss": losses[-1] if losses else None,
         "seconds": run.state.seconds,
         "tokens_per_second": run.state.tokens / max(run.state.seconds, 1e-9),
     }
     if as_json:
         print_json(outcome)
         return
-    click.echo(f"done: {run.state.step} steps, loss {last['loss']:.4f}, {run.state.seconds:.0f} s")
+    loss = f"loss {losses[-1]:.4f}, " if losses else ""
+    click.echo(f"done: {run.state.step} steps, {loss}{run.state.seconds:.0f} s")
     click.echo(f"  result  {outcome['result']}")
-    click.echo(f"  report  {outcome['report']}  (loss curve: loss.png)")
+    click.echo(f"  report  {outcome['report']}" + ("  (loss curve: loss.png)" if losses else ""))
     click.echo(f"  next    ft chat {run.folder}  |  ft export {run.folder}")

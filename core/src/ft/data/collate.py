@@ -58,7 +58,7 @@ def _tensors(run: Run, packs: Sequence[Sequence[Encoded]], *, packed: bool) -> B
 
     shape = (len(packs), max(sum(map(len, pack)) for pack in packs))
     documents = [document for pack in packs for document in pack]
-    ids = np.full(shape, _padding(run), dtype=np.int64)
+    ids = np.full(shape, pad_id(run), dtype=np.int64)
     weights = np.zeros(shape, dtype=np.float32)
     positions = np.zeros(shape, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.int64)
@@ -102,7 +102,8 @@ def _media(documents: Sequence[Encoded]) -> dict[str, Any]:
     return {name: torch.cat(tensors) for name, tensors in media.items()}
 
 
-def _padding(run: Run) -> int:
+def pad_id(run: Run) -> int:
+    """The id that fills short rows: the tokenizer's padding, or else its end, or else 0."""
     for name in ("pad_token_id", "eos_token_id"):
         token = getattr(run.tokenizer, name, None)
         if token is not None:

@@ -207,8 +207,9 @@ class Defaults:
         return True
 
     @hookimpl
-    def ft_save_model(self, model: nn.Module, folder: Path) -> bool:
-        model.save_pretrained(folder)  # type: ignore[operator]
+    def ft_save_model(self, run: Run, model: nn.Module, folder: Path) -> bool:
+        if run.process.is_main:
+            model.save_pretrained(folder)  # type: ignore[operator]
         return True
 
     @hookimpl

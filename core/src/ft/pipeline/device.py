@@ -50,7 +50,8 @@ def choose_weight_dtype(run: Run) -> torch.dtype:
     """The type that weights are loaded in.
 
     ``auto``: float32 on a CPU and wherever the base weights themselves train, since small
-    updates vanish in bfloat16's 8 bits; bfloat16 for a frozen base on an accelerator.
+    updates vanish in bfloat16's 8 bits; bfloat16 on an accelerator for a frozen base, and
+    where nothing trains because no trainer is selected.
     """
     import torch
 
@@ -58,7 +59,8 @@ def choose_weight_dtype(run: Run) -> torch.dtype:
     if wanted != "auto":
         return getattr(torch, wanted)
     frozen = any("frozen-base" in p.capabilities().provides for p in run.parts("adapter"))
-    return torch.bfloat16 if frozen and run.device.type != "cpu" else torch.float32
+    trains = run.part("trainer") is not None and not frozen
+    return torch.float32 if trains or run.device.type == "cpu" else torch.bfloat16
 
 
 def seed_everything(seed: int) -> None:

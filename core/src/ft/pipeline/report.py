@@ -8,11 +8,16 @@ from pathlib import Path
 from ft.api import Run
 from ft.pipeline.folder import RECIPE, RESOLVED, RESULT
 from ft.recipe.resolved import Resolved
+from ft.training.meter import peak_memory
 
 
 def write_report(run: Run, resolved: Resolved) -> None:
-    """Write the picture of the loss and the page that sums the run up."""
-    plot_loss(run.state.history, run.folder / "loss.png")
+    """Write the picture of the loss and the page that sums the run up.
+
+    A trainer with a loop of its own may have told of no loss; there is no picture then.
+    """
+    if any("loss" in line for line in run.state.history):
+        plot_loss(run.state.history, run.folder / "loss.png")
     (run.folder / "report.md").write_text(report(run, resolved), encoding="utf-8")
 
 
@@ -64,10 +69,14 @@ def report(run: Run, resolved: Resolved) -> str:
         "model": resolved.source,
         "trained parameters": f"{trained:,} of {total:,} ({trained / total:.2%})",
         "steps": f"{run.state.step} ({run.state.epoch:.2f} epochs)",
-        "loss": f"{steps[0]['loss']:.4f} at first, {steps[-1]['loss']:.4f} at last",
+        **(
+            {"loss": f"{steps[0]['loss']:.4f} at first, {steps[-1]['loss']:.4f} at last"}
+            if steps
+            else {}
+        ),
         "time": f"{run.state.seconds:.1f} s of training",
         "speed": f"{run.state.tokens / max(run.state.seconds, 1e-9):,.0f} tokens/s",
-        "peak memory": f"{steps[-1]['memory'] / 2**30:.2f} GiB",
+        "peak memory": f"{peak_memory(run) / 2**30:.2f} GiB",
         "device": str(run.device),
     }
     evaluations = {
@@ -85,7 +94,7 @@ def report(run: Run, resolved: Resolved) -> str:
             for block in (
                 f"# {run.folder.name}",
                 table("run", facts),
-                "![loss](loss.png)",
+                "![loss](loss.png)" if steps else "",
                 table("last evaluation", evaluations) if evaluations else "",
                 "## Parts\n\n" + table("kind", parts),
                 "## Data\n\n" + table("rows", rows),

@@ -20,6 +20,7 @@ from ft.recipe.resolved import Resolved
 from ft.training.checkpoint import checkpoints, load_checkpoint, load_random_state
 from ft.training.interrupt import stop_on_interrupt
 from ft.training.loop import count_steps, make_order
+from ft.training.meter import Meter
 from ft.training.precision import choose_precision
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = Non
         train(run, resume)
         if run.state.interrupted and run.state.step < run.state.total_steps:
             raise interrupted(run)
+        save_result(run)
         if run.process.is_main:
-            save_result(run)
             write_report(run, resolved)
         run.selection.notify("ft_run_finished", run=run)
     except BaseException as error:
@@ -120,6 +121,7 @@ def train(run: Run, resume: Path | None) -> None:
     seed_everything(run.seed + run.process.rank)
     if resume is not None:
         load_random_state(run, resume)
+    run.meter = Meter(run)
     with stop_on_interrupt(run):
         run.hook.ft_train(run=run, model=model)
 

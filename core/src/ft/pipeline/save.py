@@ -17,29 +17,38 @@ from ft.training.disk import write_failure
 def save_result(run: Run) -> Path:
     """Write ``result/``: weights, tokenizer or processor, and the template that serves them.
 
-    The folder appears only when it is complete.
+    The folder appears only when it is complete. Every process takes part, since divided
+    weights are gathered from all of them; the main one writes. Raises :class:`RunError` in all
+    of them where the disk is full.
     """
     target = run.folder / RESULT
     partial = run.folder / f".{RESULT}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    main = run.process.is_main
+    failure: Exception | None = None
     try:
-        partial.mkdir(parents=True)
+        if main:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
         run.hook.ft_finish_model(run=run, model=run.model)
         run.hook.ft_save_model(run=run, model=run.model, folder=partial)
-        save_modules(run, partial)
-        save_processor(run, partial)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+        if main:
+            save_modules(run, partial)
+            save_processor(run, partial)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
     except Exception as error:
-        reason = write_failure(error)
-        if reason is None:
-            raise
-        raise RunError(
-            f"the result could not be written: {reason}",
-            where=str(target),
-            hint=f"make room, then run `ft resume {run.folder}`: it only saves again",
-        ) from error
-    return target
+        failure = error
+    # before anything is raised: the others wait here
+    if not run.sum(float(failure is not None)):
+        return target
+    reason: str | None = "another process of this run failed"
+    if failure is not None and (reason := write_failure(failure)) is None:
+        raise failure
+    raise RunError(
+        f"the result could not be written: {reason}",
+        where=str(target),
+        hint=f"make room, then run `ft resume {run.folder}`: it only saves again",
+    ) from failure
 
 
 def save_modules(run: Run, folder: Path) -> None:

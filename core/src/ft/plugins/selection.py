@@ -53,6 +53,18 @@ class Selection:
         """The plugins of ``kind`` (or all of them) in the recipe's order."""
         return [p for p in self._plugins if kind is None or p.kind == kind]
 
+    def labelled(self, kind: str) -> dict[str, Plugin]:
+        """The plugins of ``kind`` by names that differ: a second ``length`` is ``length-2``."""
+        names = {plugin.name for plugin in self.all(kind)}
+        found: dict[str, Plugin] = {}
+        for plugin in self.all(kind):
+            label, number = plugin.name, 1
+            while label in found or (number > 1 and label in names):
+                number += 1
+                label = f"{plugin.name}-{number}"
+            found[label] = plugin
+        return found
+
     def call(self, plugin: Plugin, hook: str, **arguments: Any) -> Any:
         """Call a hook of one plugin alone: the addressed hooks."""
         return self.caller(plugin, hook)(**arguments)

@@ -11,7 +11,7 @@ import pydantic
 
 from ft.api.model import ModelFamily
 from ft.api.plugin import Plugin
-from ft.api.run import Progress
+from ft.api.progress import Progress
 from ft.errors import InputError
 from ft.plugins.index import Index, Record
 from ft.plugins.load import load
@@ -265,7 +265,10 @@ class _Resolver:
             written = options[part.key]
             try:
                 bound[part.key] = part.plugin.bind(
-                    part.record.name, written.plain(), distribution=part.record.distribution
+                    part.record.name,
+                    written.plain(),
+                    distribution=part.record.distribution,
+                    folder=self.recipe.folder,
                 )
             except pydantic.ValidationError as error:
                 fields = option_fields(type(part.plugin).Options)
@@ -278,9 +281,11 @@ class _Resolver:
     def _note_options(self, part: Draft, plugin: Plugin) -> None:
         if part.key[0] in PART_KINDS:
             self._set((*part.key, "name"), part.name.value, part.name.place)
+        chosen = plugin.options.model_dump(by_alias=True, exclude_unset=True)
         for option, value in plugin.options.model_dump(mode="json", by_alias=True).items():
             written = part.options.get(option)
-            origin = written.place if written is not None else f"default of {part.record.id}"
+            silent = f"{'chosen by' if option in chosen else 'default of'} {part.record.id}"
+            origin = written.place if written is not None else silent
             self._set((*part.key, option), value, origin)
 
     def _run_keys(self) -> RunKeys:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ft.api.plugin import Plugin
-from ft.api.run import Progress, Run
+from ft.api.progress import Progress
+from ft.api.run import Run
 from ft.errors import InputError, PluginError
 from ft.plugins.index import Index
 from ft.plugins.load import load

@@ -55,8 +55,8 @@ def save_checkpoint(run: Run, keep: int) -> Path:
         if main:
             contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
             save_file(contiguous, partial / "model.safetensors")
-            torch.save(run.optimizer.state_dict(), partial / "optimizer.pt")
-            torch.save(run.scheduler.state_dict(), partial / "scheduler.pt")
+            torch.save(_state(run.optimizer), partial / "optimizer.pt")
+            torch.save(_state(run.scheduler), partial / "scheduler.pt")
             (partial / "state.json").write_text(json.dumps(asdict(run.state)), encoding="utf-8")
     with _all_or_none(run, partial):
         if main:
@@ -129,16 +129,19 @@ def load_checkpoint(run: Run, folder: Path) -> None:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         own = _load_own(run, folder)
     run.hook.ft_restore_state(run=run, model=run.model, tensors=tensors)
-    run.optimizer.load_state_dict(optimizer)
-    run.scheduler.load_state_dict(scheduler)
+    if optimizer is not None:
+        run.optimizer.load_state_dict(optimizer)
+    if scheduler is not None:
+        run.scheduler.load_state_dict(scheduler)
     if own.get("scaler"):
         run.scaler.load_state_dict(own["scaler"])
     del state["total_steps"]  # the recipe's; somebody may have asked for more since
     for name, value in state.items():
         setattr(run.state, name, value)
     run.state.interrupted = False
+    keys = _keys(run)
     for plugin in run.parts():
-        found = own.get("plugins", {}).get(_key(plugin))
+        found = own.get("plugins", {}).get(keys[id(plugin)])
         if found is not None:
             run.selection.call(plugin, "ft_restore_plugin_state", run=run, state=found)
 
@@ -174,12 +177,24 @@ def _readable(folder: Path) -> Iterator[None]:
 
 
 def _plugin_states(run: Run) -> dict[str, Any]:
+    keys = _keys(run)
     states = run.selection.each("ft_plugin_state", run=run)
-    return {_key(plugin): dict(state) for plugin, state in states if state}
+    return {keys[id(plugin)]: dict(state) for plugin, state in states if state}
 
 
-def _key(plugin: Any) -> str:
-    return f"{plugin.kind}:{plugin.name}"
+def _keys(run: Run) -> dict[int, str]:
+    """The name of each plugin in a checkpoint, by its id: its kind and its label."""
+    kinds = {plugin.kind for plugin in run.parts()}
+    return {
+        id(plugin): f"{kind}:{label}"
+        for kind in kinds
+        for label, plugin in run.selection.labelled(kind).items()
+    }
+
+
+def _state(part: Any) -> Any:
+    """What an optimizer or a schedule is at; ``None`` without one."""
+    return part.state_dict() if part is not None else None
 
 
 def random_state() -> dict[str, Any]:

@@ -45,9 +45,9 @@ def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
                     units += count
             means = {key: value / max(units, 1e-9) for key, value in sums.items()}
             metrics |= {f"{name}/{key}": v for key, v in {**means, **reported(run)}.items()}
-        for evaluator in run.parts("evaluator"):
+        for label, evaluator in run.selection.labelled("evaluator").items():
             found = run.selection.call(evaluator, "ft_evaluate", run=run, model=model)
-            metrics |= {f"{evaluator.name}/{key}": float(v) for key, v in (found or {}).items()}
+            metrics |= {f"{label}/{key}": float(v) for key, v in (found or {}).items()}
     metrics["step"] = run.state.step
     run.state.history.append(metrics)
     run.progress.evaluated(metrics)

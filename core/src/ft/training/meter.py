@@ -52,7 +52,18 @@ def peak_memory(run: Run) -> int:
 
 
 def reported(run: Run) -> dict[str, float]:
-    """The means of what plugins told :meth:`Run.report`, over processes; begins anew."""
+    """The means of what plugins told :meth:`Run.report`, over processes; begins anew.
+
+    Answers that rewards could not score are warned of, once for each reward.
+    """
+    for label, counts in run.unscored.items():
+        missing, asked = (int(run.sum(count)) for count in counts)
+        if missing:
+            run.progress.warn(
+                f"reward:{label} could not score {missing} of {asked} answers at step "
+                f"{run.state.step + 1}"
+            )
+    run.unscored.clear()
     means = {
         name: run.sum(total) / max(run.sum(weight), 1e-9)
         for name, (total, weight) in sorted(run.reported.items())

@@ -54,3 +54,16 @@ def test_whole_parts_train_whatever_modules_says(tmp_path):
     names = trained(tiny_run(tmp_path, plugins, family=family))
     assert "lm_head.weight" in names
     assert all("mlp" in name for name in names - {"lm_head.weight"})
+
+
+def test_a_further_parameter_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"'lm_haed' matches no parameter") as caught:
+        freeze_run(tmp_path, also=["lm_haed"])
+    assert "lm_head" in str(caught.value)
+
+
+def test_a_tied_parameter_goes_by_either_name(tmp_path):
+    sizes = {"llama": {"tie_word_embeddings": True}}
+    family = ModelFamily("Tied", "", ("llama",), tiny=sizes)
+    plugins = [freeze.bind("freeze", {"layers": 0, "also": ["lm_head"]})]
+    assert trained(tiny_run(tmp_path, plugins, family=family)) == {"model.embed_tokens.weight"}

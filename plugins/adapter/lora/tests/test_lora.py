@@ -2,7 +2,7 @@ import pytest
 import torch
 from harness import tiny_run, train
 
-from ft.api import InputError, ModelFamily
+from ft.api import InputError, ModelFamily, Process
 from ft_adapter_lora import adapter as lora
 from ft_optimizer_adamw import optimizer as adamw
 from ft_trainer_sft import trainer as sft
@@ -127,3 +127,49 @@ def test_the_longest_prefix_says_what_a_layer_belongs_to(tmp_path):
     names = [n for n, _ in lora_run(tmp_path, family=family, groups=["vision"]).trainable()]
     assert names
     assert not any("mlp" in name for name in names)
+
+
+def saved_lora(folder, **options):
+    run = lora_run(folder, **options)
+    run.hook.ft_save_model(run=run, model=run.model, folder=folder / "saved")
+    return folder / "saved"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"rank": 16}, "adapter.rank is 16 here and 4"),  # the default, but said
+        ({"alpha": 3}, "adapter.alpha is 3.0 here and 8"),
+        ({"target": ["v_proj"]}, r"adapter.target is \['v_proj'\] here and \['q_proj'\]"),
+    ],
+)
+def test_going_on_with_other_options_is_refused(tmp_path, options, words):
+    saved = saved_lora(tmp_path, rank=4, target=["q_proj"])
+    with pytest.raises(InputError, match=words):
+        lora_run(tmp_path, continue_from=str(saved), **options)
+    same = lora_run(tmp_path, continue_from=str(saved), rank=4, target=["q_proj"])
+    assert len(list(same.trainable())) == 4
+
+
+def test_what_is_said_of_going_on_holds_from_any_folder(tmp_path, monkeypatch):
+    saved_lora(tmp_path, rank=4)
+    options = lora.bind("lora", {"continue_from": "saved"}, folder=tmp_path).options
+    assert (options.rank, options.alpha) == (4, 8)
+    assert options.continue_from == tmp_path / "saved"
+    monkeypatch.chdir(tmp_path)
+    assert lora.bind("lora", {"continue_from": "saved"}).options.continue_from.is_absolute()
+    # as a resumed run binds it: every value is there
+    again = lora.bind("lora", options.model_dump(mode="json"), folder=tmp_path / "run")
+    assert again.options == options
+
+
+def test_a_folder_without_an_adapter_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere: no PEFT adapter"):
+        lora_run(tmp_path, continue_from=str(tmp_path / "nowhere"))
+
+
+def test_other_processes_write_nothing(tmp_path):
+    run = lora_run(tmp_path)
+    run.process = Process(1, 2)
+    run.hook.ft_save_model(run=run, model=run.model, folder=tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()

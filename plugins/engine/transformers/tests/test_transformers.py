@@ -6,6 +6,7 @@ from tiny import write_tiny
 from ft.api import Conversation, Message, Sampling
 from ft_adapter_full import adapter as full
 from ft_engine_transformers import engine as transformers
+from ft_engine_transformers import pad_left
 from ft_model_smollm2 import family, template
 
 QUESTIONS = [
@@ -59,3 +60,11 @@ def test_sampling_follows_its_seed_and_streams_what_it_answers(run):
     )[0]
     assert list(one.token_ids) == list(two.token_ids)
     assert "".join(pieces) == two.text
+
+
+def test_a_padding_id_of_zero_counts(run):
+    assert run.pad_id == run.tokenizer.pad_token_id == 0
+    rows = run.tokenize([run.render(one, generation_prompt=True) for one in QUESTIONS])
+    batch = pad_left(run, rows)
+    assert run.tokenizer.eos_token_id != 0
+    assert batch["input_ids"][batch["attention_mask"] == 0].eq(0).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,8 @@ class Freeze(Adapter):
         )
         also: list[str] = Field(
             default_factory=list,
-            description="further parameters, by regular expression, such as lm_head or norm",
+            description="further parameters, by regular expression, such as lm_head or norm; one "
+            "that is tied goes by either name",
         )
         groups: list[str] = Field(
             default_factory=list, description="whole parts that train, such as projector"
@@ -43,16 +45,13 @@ class Freeze(Adapter):
                     hint=f"its parts: {', '.join(groups) or 'none'}",
                 )
         layers = tuple(f"{name}." for name in self._layers(model, groups.get("language", "")))
+        also = self._also(model)
         trained = 0
         for name, parameter in model.named_parameters():
             inside = name.startswith(layers) and (
                 not options.modules or any(f".{m}." in f".{name}" for m in options.modules)
             )
-            chosen = (
-                inside
-                or run.family.group_of(name) in options.groups
-                or any(re.search(pattern, name) for pattern in options.also)
-            )
+            chosen = inside or run.family.group_of(name) in options.groups or id(parameter) in also
             parameter.requires_grad_(chosen)
             trained += chosen
         if not trained:
@@ -62,6 +61,26 @@ class Freeze(Adapter):
                 f"parameter names, such as {next(n for n, _ in model.named_parameters())}",
             )
         return model
+
+    def _also(self, model: nn.Module) -> set[int]:
+        """The ids of the further parameters; a tied one has several names."""
+        named = list(model.named_parameters(remove_duplicate=False))
+        chosen: set[int] = set()
+        for pattern in self.options.also:
+            found = {id(parameter) for name, parameter in named if re.search(pattern, name)}
+            if not found:
+                words = {
+                    word for name, _ in named for word in name.split(".") if word.isidentifier()
+                }
+                near = difflib.get_close_matches(pattern, sorted(words), cutoff=0.5)
+                raise InputError(
+                    f"adapter.also {pattern!r} matches no parameter of this model",
+                    hint=f"near names: {', '.join(near)}"
+                    if near
+                    else f"its parameters are called like {named[0][0]}",
+                )
+            chosen |= found
+        return chosen
 
     def _layers(self, model: nn.Module, prefix: str) -> list[str]:
         """The names of the chosen decoder layers."""

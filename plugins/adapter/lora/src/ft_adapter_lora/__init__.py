@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ft.api import Capabilities, Field, InputError, Run
 from ft_adapter_peft import PeftAdapter
@@ -44,6 +45,17 @@ class Lora(PeftAdapter):
         experts: bool = Field(
             False, description="adapt expert weights that are fused in one tensor as well"
         )
+
+        saved_as: ClassVar[Mapping[str, str]] = {
+            **PeftAdapter.Options.saved_as,
+            "rank": "r",
+            "alpha": "lora_alpha",
+            "dropout": "lora_dropout",
+            "rslora": "use_rslora",
+            "bias": "bias",
+            "rank_pattern": "rank_pattern",
+            "alpha_pattern": "alpha_pattern",
+        }
 
     def peft_config(self, run: Run, model: nn.Module) -> LoraConfig:
         from peft import LoraConfig

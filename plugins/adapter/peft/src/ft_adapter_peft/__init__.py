@@ -19,6 +19,10 @@ VIRTUAL_TOKENS = ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFI
 """The methods that learn tokens in front of a sequence in place of changing layers."""
 
 
+START_AT_BASE = ("LORA", "ADALORA", "LOHA", "LOKR", "IA3", "VERA", "OFT", "BOFT")
+"""The methods that change nothing until they are trained, unless told to start elsewhere."""
+
+
 class Peft(PeftAdapter):
     """A PEFT method that has no plugin of its own, with its options as PEFT spells them."""
 
@@ -38,6 +42,15 @@ class Peft(PeftAdapter):
             accepts=said.accepts - {"packing"},  # they stand before a sequence, not a document
             provides=said.provides - {"mergeable"} | {"virtual-tokens"},
         )
+
+    def starts_at_base(self) -> bool:
+        chosen = [name for name in self.options.config if name.startswith("init") or name == "bias"]
+        known = self.options.method.upper() in START_AT_BASE
+        return super().starts_at_base() and known and not chosen
+
+    def compared(self) -> dict[str, str]:
+        own = {f"adapter.config.{name}": name for name in self.options.config}
+        return {"adapter.target": "target_modules", **own}
 
     def peft_config(self, run: Run, model: nn.Module) -> PeftConfig:
         from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftType

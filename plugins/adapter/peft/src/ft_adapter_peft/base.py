@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from ft.api import Adapter, Field, InputError, PluginOptions, Run, hookimpl
+from pydantic import model_validator
+
+from ft.api import Adapter, Field, InputError, PluginOptions, RecipePath, Run, hookimpl
 from ft_adapter_peft.targets import linear_layers
 
 if TYPE_CHECKING:
@@ -39,9 +41,31 @@ class PeftAdapter(Adapter):
         modules_to_save: list[str] = Field(
             default_factory=list, description="modules trained and saved whole, such as lm_head"
         )
-        continue_from: Path | None = Field(
-            None, description="folder of a saved adapter of this kind to go on training"
+        continue_from: RecipePath | None = Field(
+            None,
+            description="folder of a saved adapter of this kind to go on training; options that "
+            "the recipe leaves open are those it was saved with",
         )
+
+        saved_as: ClassVar[Mapping[str, str]] = {
+            "target": "target_modules",
+            "modules_to_save": "modules_to_save",
+        }
+        """Options that a saved configuration has as well, and their names there."""
+
+        @model_validator(mode="after")
+        def _as_saved(self) -> Self:
+            file = self.continue_from and self.continue_from / "adapter_config.json"
+            if not file or not file.is_file():
+                return self
+            saved = json.loads(file.read_text(encoding="utf-8"))
+            found = {
+                option: saved[field]
+                for option, field in self.saved_as.items()
+                if option not in self.model_fields_set and saved.get(field) is not None
+            }
+            given = self.model_dump(exclude_unset=True)
+            return self.model_validate(given | found) if found else self
 
     def peft_config(self, run: Run, model: nn.Module) -> PeftConfig:
         """The PEFT configuration for this model."""
@@ -75,6 +99,7 @@ class PeftAdapter(Adapter):
         from peft import get_peft_model
 
         if self.options.continue_from is not None:
+            self._refuse_differences(run, model, self.options.continue_from)
             return self._load(model, self.options.continue_from, trainable=True)
         config = self.peft_config(run, model)
         if not hasattr(model, "prepare_inputs_for_generation"):
@@ -86,6 +111,8 @@ class PeftAdapter(Adapter):
 
     @hookimpl
     def ft_save_model(self, run: Run, model: Any, folder: Path) -> bool:
+        if not run.process.is_main:
+            return True
         model.save_pretrained(folder)
         # afterwards: PEFT looks for the base under this name, on the network if it must
         for file in folder.rglob("adapter_config.json"):
@@ -98,11 +125,41 @@ class PeftAdapter(Adapter):
     def ft_restore_model(self, run: Run, folder: Path) -> nn.Module:
         return self._load(run.load_base(), folder, trainable=False)
 
+    def compared(self) -> Mapping[str, str]:
+        """Options that must agree with an adapter to go on from: what each is called there."""
+        return {f"adapter.{option}": name for option, name in self.options.saved_as.items()}
+
+    def _refuse_differences(self, run: Run, model: nn.Module, folder: Path) -> None:
+        """Raise :class:`InputError` where the options are not those of the saved adapter."""
+        from peft import PeftConfig
+
+        _require_adapter(folder)
+        saved, wanted = PeftConfig.from_pretrained(str(folder)), self.peft_config(run, model)
+        differing = []
+        if saved.peft_type != wanted.peft_type:
+            differing.append(("the method", wanted.peft_type.value, saved.peft_type.value))
+        for option, name in self.compared().items():
+            if not (hasattr(saved, name) and hasattr(wanted, name)):
+                continue
+            here, there = getattr(wanted, name), getattr(saved, name)
+            if name == "target_modules" and here is not None and there is not None:
+                same = _named(model, here) == _named(model, there)
+            else:
+                same = _plain(here) == _plain(there)
+            if not same:
+                differing.append((option, _plain(here), _plain(there)))
+        if differing:
+            option, here, there = differing[0]
+            raise InputError(
+                f"{option} is {here} here and {there} in the adapter to go on from",
+                where=str(folder),
+                hint="leave it out of the recipe: what was saved then holds",
+            )
+
     def _load(self, base: nn.Module, folder: Path, *, trainable: bool) -> nn.Module:
         from peft import PeftModel
 
-        if not (folder / "adapter_config.json").is_file():
-            raise InputError("no PEFT adapter lies here", where=str(folder))
+        _require_adapter(folder)
         try:
             model = PeftModel.from_pretrained(base, folder, is_trainable=trainable)
         except (RuntimeError, ValueError) as error:
@@ -160,6 +217,35 @@ class PeftAdapter(Adapter):
     @hookimpl
     def ft_use_adapter(self, run: Run, model: Any, name: str | None) -> Any:
         return _switched(model, name)
+
+    def starts_at_base(self) -> bool:
+        """Whether the adapted model computes what the base does until the first step."""
+        return self.options.continue_from is None
+
+    @hookimpl
+    def ft_initial_weights(self, run: Run, model: Any) -> AbstractContextManager[None] | None:
+        if self.starts_at_base() and "switchable-adapter" in self.capabilities().provides:
+            return _switched(model, None)
+        return None
+
+
+def _require_adapter(folder: Path) -> None:
+    if not (folder / "adapter_config.json").is_file():
+        raise InputError("no PEFT adapter lies here", where=str(folder))
+
+
+def _named(model: nn.Module, target: str | list[str] | set[str]) -> set[str]:
+    """The modules that PEFT's ``target_modules`` mean: an expression, or names and endings."""
+    names = [name for name, _ in model.named_modules()]
+    if isinstance(target, str):
+        return {name for name in names if re.fullmatch(target, name)}
+    endings = tuple(f".{one}" for one in target)
+    return {name for name in names if f".{name}".endswith(endings)}
+
+
+def _plain(value: Any) -> Any:
+    """A value of a configuration, so that unset is like empty and order plays no part."""
+    return sorted(value) if isinstance(value, list | set | tuple) else value or None
 
 
 def _unplaced(model: Any, folder: Path) -> list[str]:

@@ -68,7 +68,7 @@ class Transformers(Engine):
                 top_k=sampling.top_k if sampling.temperature > 0 else None,
                 repetition_penalty=sampling.repetition_penalty,
                 eos_token_id=sorted(stops) or None,
-                pad_token_id=pad_id(run),
+                pad_token_id=run.pad_id,
                 use_cache=True,
             )
         return [_read(run, row[width:].tolist(), stops) for row in output]
@@ -110,11 +110,6 @@ def stop_ids(run: Run, model: Any) -> set[int]:
     return found - {None}
 
 
-def pad_id(run: Run) -> int:
-    """The id that fills short rows; attention never reaches it."""
-    return run.tokenizer.pad_token_id or run.tokenizer.eos_token_id or 0
-
-
 def pad_left(run: Run, prompts: Sequence[Encoded]) -> dict[str, Any]:
     """A batch of prompts padded on the left, with their media."""
     import torch
@@ -125,7 +120,7 @@ def pad_left(run: Run, prompts: Sequence[Encoded]) -> dict[str, Any]:
         return torch.tensor([[fill] * (width - len(row)) + list(row) for row in rows])
 
     batch = {
-        "input_ids": column([p.input_ids for p in prompts], pad_id(run)),
+        "input_ids": column([p.input_ids for p in prompts], run.pad_id),
         "attention_mask": column([[1] * len(p) for p in prompts], 0),
     }
     for name in prompts[0].per_token:

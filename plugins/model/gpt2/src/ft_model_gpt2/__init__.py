@@ -16,4 +16,5 @@ family = ModelFamily(
         Checkpoint("openai-community/gpt2-xl", parameters="1.5B", base=True),
     ),
     tiny={"gpt2": {"bos_token_id": 0, "eos_token_id": 0}},
+    accepts=("packing",),
 )

@@ -35,4 +35,5 @@ family = ModelFamily(
         Checkpoint("huggyllama/llama-30b", parameters="30B", base=True),
         Checkpoint("huggyllama/llama-65b", parameters="65B", base=True),
     ),
+    accepts=("packing",),
 )

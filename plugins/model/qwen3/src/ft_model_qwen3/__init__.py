@@ -78,4 +78,5 @@ family = ModelFamily(
             "decoder_sparse_step": 1,
         }
     },
+    accepts=("packing",),
 )

@@ -25,4 +25,5 @@ family = ModelFamily(
         Checkpoint("HuggingFaceTB/SmolLM2-360M-Instruct", parameters="360M"),
         Checkpoint("HuggingFaceTB/SmolLM2-1.7B-Instruct", parameters="1.7B"),
     ),
+    accepts=("packing",),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 class DPO(Trainer):
     """Raises the log-probability of chosen answers over rejected ones, against a reference.
 
-    The reference is the model before training: the base with the adapter switched off where
-    the adapter can be, and a frozen copy otherwise. The loss of a step is the mean over its
-    pairs.
+    The reference is the model before the first step: from the model itself where the adapter
+    can bring those weights back (a fresh LoRA that is switched off), and a frozen copy
+    otherwise. The loss of a step is the mean over its pairs.
     """
 
     paper = "arXiv:2305.18290"
@@ -67,10 +67,10 @@ class DPO(Trainer):
         return [dict(zip(sides, pair, strict=True)) for pair in zip(*sides.values(), strict=True)]
 
     @hookimpl
-    def ft_run_started(self, run: Run) -> None:
-        adapter = run.part("adapter").capabilities()
-        if "switchable-adapter" not in adapter.provides:
-            self.reference = run.load_base().to(run.device).eval().requires_grad_(False)
+    def ft_add_modules(self, run: Run) -> None:
+        # here and no later: a run that resumes puts its checkpoint's weights back afterwards
+        if run.initial_weights() is None:
+            self.reference = run.frozen_copy()
 
     @hookimpl
     def ft_count_units(self, batch: Batch) -> float:
@@ -130,11 +130,9 @@ class DPO(Trainer):
         counted = (batch["chosen"]["weights"].sum(-1) > 0).float()
         training = model.training
         model.eval()  # dropout would make the reference noisy
-        held: AbstractContextManager[None] = nullcontext()
-        reference = self.reference
-        if reference is None:
-            held, reference = run.use_adapter(None), model
-        with held:
+        reference = self.reference if self.reference is not None else model
+        held = run.initial_weights() if self.reference is None else None
+        with held or nullcontext():
             found = {
                 side: _sequence_log_probs(run.token_losses(reference, batch[side]), counted)
                 for side in batch
