@@ -137,7 +137,7 @@ class PeftAdapter(Adapter):
         saved, wanted = PeftConfig.from_pretrained(str(folder)), self.peft_config(run, model)
         differing = []
         if saved.peft_type != wanted.peft_type:
-            differing.append(("the method", wanted.peft_type.value, saved.peft_type.value))
+            differing.append(("the method", _plain(wanted.peft_type), _plain(saved.peft_type)))
         for option, name in self.compared().items():
             if not (hasattr(saved, name) and hasattr(wanted, name)):
                 continue

@@ -86,7 +86,9 @@ def convert(file: Path, progress: Progress) -> Path:
 def _convert(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # three bars in a second say less than the line before
     try:
         with _read_once():
             tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
