@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -245,6 +246,8 @@ def _named(model: nn.Module, target: str | list[str] | set[str]) -> set[str]:
 
 def _plain(value: Any) -> Any:
     """A value of a configuration, so that unset is like empty and order plays no part."""
+    if isinstance(value, Enum):
+        return value.value
     return sorted(value) if isinstance(value, list | set | tuple) else value or None
 
 
