@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ def ft(arguments: Sequence[str], folder: str, out: Path, err: Path, largest: int
 
     With ``largest`` no file may become larger, in bytes, as on a disk that is full.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server may ignore it
     os.chdir(folder)
     for file, stream in ((out, sys.stdout), (err, sys.stderr)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream.fileno())

@@ -59,7 +59,8 @@ class Message:
         if self.tool_calls:
             out["tool_calls"] = [_tool_call(call) for call in self.tool_calls]
         if self.reasoning is not None:
-            out["reasoning_content"] = self.reasoning
+            # templates read it under either name
+            out["reasoning_content"] = out["reasoning"] = self.reasoning
         if self.tool_call_id is not None:
             out["tool_call_id"] = self.tool_call_id
         if self.name is not None:

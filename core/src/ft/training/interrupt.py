@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stop_on_interrupt(run: Run) -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into ``run.state.interrupted``."""
+    """Turn the first SIGINT or SIGTERM into ``run.state.interrupted``.
+
+    One that the process was started to ignore, in the background of a shell, stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -26,7 +29,9 @@ def stop_on_interrupt(run: Run) -> Iterator[None]:
         run.progress.warn("stopping after this step; once more to stop at once")
 
     former = {
-        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, on_signal)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
         yield

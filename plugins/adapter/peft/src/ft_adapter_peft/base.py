@@ -87,6 +87,13 @@ class PeftAdapter(Adapter):
         else:
             names = [name for name, _ in model.named_modules()]
             missing = [w for w in wanted if not any(f".{name}".endswith(f".{w}") for name in names)]
+        if missing and self.options.continue_from is not None:
+            raise InputError(
+                f"this adapter was made for another base model: it adapts {missing[0]!r}, and "
+                "this one has no such layer",
+                where=str(self.options.continue_from),
+                hint="its adapter_config.json says which base it belongs to",
+            )
         if missing:
             kinds = sorted({name.rpartition(".")[2] for name in layers})
             raise InputError(
