@@ -10,10 +10,10 @@ import signal
 import sys
 from pathlib import Path
 
-from conftest import make_run
 from harness import train
 from safetensors.torch import save_file
 
+from conftest import make_run
 from ft.api import Tracker, hookimpl
 from ft.training.checkpoint import checkpoints
 
