@@ -12,7 +12,7 @@ from ft.data.collate import IGNORED
 from ft.training.checkpoint import save_checkpoint
 from ft.training.evaluate import evaluate
 from ft.training.losses import compute_loss
-from ft.training.meter import Meter, reported
+from ft.training.meter import reported
 from ft.training.order import Order, micro_batches
 from ft.training.precision import choose_precision
 
@@ -44,7 +44,7 @@ def train(run: Run, model: nn.Module) -> None:
     options: TrainerOptions = run.part("trainer").options
     order, state = make_order(run), run.state
     eval_every = options.eval_every or order.steps_per_epoch
-    meter = Meter(run)
+    meter = run.meter
     model.train()
     if state.stop:  # it had ended when it was saved; only its result is missing
         return
@@ -200,9 +200,8 @@ def clip(run: Run, max_norm: float | None) -> Tensor:
     """Clip the gradients of the trained parameters in place; returns their norm before."""
     import torch
 
-    gradients = [p.grad for _, p in run.trainable() if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
+    parameters = [p for _, p in run.trainable() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     if max_norm is not None:
-        parameters = [p for _, p in run.trainable() if p.grad is not None]
         torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
     return norm
