@@ -34,6 +34,7 @@ from ft.api.model import TINY, Checkpoint, ModelFamily, ModelOptions
 from ft.api.optimizer import Optimizer, OptimizerOptions
 from ft.api.plugin import Plugin, PluginOptions, RecipePath
 from ft.api.progress import Progress
+from ft.api.proof import KnownFailure, Limit
 from ft.api.quantizer import Quantizer
 from ft.api.reward import Reward, RewardOptions
 from ft.api.run import Process, Run, State
@@ -70,6 +71,8 @@ __all__ = [
     "InputError",
     "Kernel",
     "Kind",
+    "KnownFailure",
+    "Limit",
     "Loss",
     "Message",
     "ModelFamily",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ft.api.plugin import Plugin
 
 
@@ -13,4 +15,8 @@ class Adapter(Plugin):
     """
 
     kind = "adapter"
+
+    merge_tolerance: ClassVar[float] = 1e-4
+    """How far merging may move the logits, as the root mean square of the difference over that
+    of the logits, in float32."""
     accepts = frozenset({"packing"})

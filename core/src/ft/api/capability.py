@@ -33,6 +33,9 @@ VOCABULARY: dict[str, Capability] = {
         Capability("linear-layers", "weight matrices that an adapter can wrap"),
         Capability("decoder-layers", "a list of decoder layers of one kind"),
         Capability("chat-template", "a chat template of its own"),
+        Capability("system-text", "a chat format with system text"),
+        Capability("tools", "a chat format with tool calls"),
+        Capability("reasoning", "a chat format with reasoning before an answer"),
         Capability("experts", "expert weights behind a router"),
         Capability("images", "images in its data", accepted_by=("model",)),
         Capability("audio", "audio clips in its data", accepted_by=("model",)),
@@ -48,6 +51,7 @@ VOCABULARY: dict[str, Capability] = {
         Capability("virtual-tokens", "learned tokens before each sequence", ("trainer",)),
         Capability("frozen-base", "a base model whose own weights stay as they are"),
         Capability("switchable-adapter", "adapter weights that can be switched off and swapped"),
+        Capability("starts-at-base", "an update that changes nothing before the first step"),
         Capability("mergeable", "an update that can be added into the base weights"),
         # how the data is laid out
         Capability(
@@ -61,6 +65,7 @@ VOCABULARY: dict[str, Capability] = {
         Capability(
             "gradient-checkpointing", "activations recomputed backward", ("kernel", "trainer")
         ),
+        Capability("step-closure", "a step that evaluates the loss again when asked to"),
         Capability("gradient-accumulation", "several backward passes in a step", ("optimizer",)),
         Capability("gradient-clipping", "a bound on the gradient norm", ("optimizer",)),
         Capability("attention-kernel", "an attention kernel of its own", exclusive=True),

@@ -25,3 +25,5 @@ class Dataset(Plugin):
     produces: tuple[type[Example], ...] = ()
     example: Mapping[str, Any] = {}
     """One good row, shown in documentation and error messages."""
+    aligned: Example | None = None
+    """What ``example`` becomes."""

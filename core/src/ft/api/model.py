@@ -75,7 +75,9 @@ class ModelFamily(Plugin):
     names parts that can be frozen or trained by prefix (``{"vision": "model.visual"}``; the
     longest prefix wins, one that a model type does not have is no part of it);
     ``fused_experts`` are parameter names of experts that live in one tensor; ``tiny`` are
-    sizes, by model type, that a small test model needs beside those of :data:`TINY`.
+    sizes, by model type, that a small test model needs beside those of :data:`TINY`;
+    ``media_tokens`` are the tokens of images, clips and videos by the names that the processor
+    has for them (``{"image_token": "<|image_pad|>"}``), which a test tokenizer has as well.
 
     ``accepts`` are capabilities that are proved for the family. A new one accepts nothing;
     ``packing`` is for one whose documents in a shared sequence do not see each other.
@@ -100,6 +102,7 @@ class ModelFamily(Plugin):
         fused_experts: Sequence[str] = (),
         processor_options: Mapping[str, Any] | None = None,
         tiny: Mapping[str, Mapping[str, Any]] | None = None,
+        media_tokens: Mapping[str, str] | None = None,
         accepts: Sequence[str] | None = None,
         provides: Sequence[str] | None = None,
     ):
@@ -113,6 +116,7 @@ class ModelFamily(Plugin):
         self.fused_experts = tuple(fused_experts)
         self.processor_options = dict(processor_options or {})
         self.tiny = dict(tiny or {})
+        self.media_tokens = dict(media_tokens or {})
         if accepts is not None:
             self.accepts = frozenset(accepts)  # type: ignore[misc]
         if provides is not None:
@@ -154,3 +158,12 @@ class ModelFamily(Plugin):
 
         sizes = {**TINY, **self.tiny.get(model_type, {})}
         return AutoConfig.for_model(model_type, **sizes)
+
+    def tiny_processor(self, config: PretrainedConfig, tokenizer: Any) -> Any:
+        """The processor of a test checkpoint with ``config``, around ``tokenizer``.
+
+        ``tokenizer`` is a small byte-level one that has the template's control tokens and
+        ``media_tokens``. A family that sees or hears sets the ids of its tokens in ``config``
+        and returns its processor; one with a tokenizer of its own returns that.
+        """
+        return tokenizer

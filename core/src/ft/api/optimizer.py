@@ -38,15 +38,20 @@ class Optimizer(Plugin):
     """An optimizer; a subclass implements :func:`ft_build_optimizer`.
 
     One that steps inside the backward pass does not accept ``gradient-accumulation``,
-    ``gradient-clipping`` and ``data-parallel``; its ``step()`` may then do nothing. One that
+    ``gradient-clipping`` and ``data-parallel``, and does not provide ``step-closure``; its
+    ``step()`` may then do nothing. One that
     switches ``requires_grad`` between blocks does not accept ``data-parallel``. All that it
     must know to go on belongs into its ``state_dict()``, which a checkpoint keeps.
     """
 
     kind = "optimizer"
     Options = OptimizerOptions
-    provides = frozenset({"optimizer"})
+    provides = frozenset({"optimizer", "step-closure"})
     accepts = frozenset({"gradient-accumulation", "gradient-clipping", "data-parallel"})
+
+    def bytes_per_parameter(self) -> float:
+        """Bytes of state for each parameter of a large float32 matrix, with these options."""
+        raise NotImplementedError
 
     @hookimpl
     def ft_build_scheduler(self, optimizer: TorchOptimizer, steps: int) -> LRScheduler:

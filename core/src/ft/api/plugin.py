@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -11,6 +11,7 @@ import pydantic
 
 from ft.api import hookspecs
 from ft.api.capability import Capabilities
+from ft.api.proof import KnownFailure, Limit
 
 
 def _absolute(path: Path, info: pydantic.ValidationInfo) -> Path:
@@ -62,6 +63,14 @@ class Plugin:
     which is added to the recipe's."""
     paper: ClassVar[str | None] = None
     """The method's paper, as ``arXiv:2106.09685``."""
+
+    samples: ClassVar[Sequence[Mapping[str, Any]]] = ({},)
+    """Sets of options that the conformance kit tries the plugin with; one at least. A plugin
+    with an option that has no default gives it here."""
+    limits: ClassVar[Mapping[str, Limit]] = {}
+    """Capability words that the plugin has in part, or not yet."""
+    known_failures: ClassVar[Sequence[KnownFailure]] = ()
+    """Checks of the conformance kit that it is known to fail."""
 
     optional: ClassVar[bool] = False
     """Whether a run goes on without this plugin when one of its life-cycle hooks fails."""

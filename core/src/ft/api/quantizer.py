@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ft.api.plugin import Plugin
 
 
@@ -14,3 +16,11 @@ class Quantizer(Plugin):
 
     kind = "quantizer"
     provides = frozenset({"quantized-base"})
+
+    drift: ClassVar[float] = 0.1
+    """How far quantizing may move the logits of a random model, as the root mean square of the
+    difference over that of the logits."""
+
+    def bits_per_weight(self) -> float:
+        """Bits that one quantized weight takes in memory with these options, scales included."""
+        raise NotImplementedError

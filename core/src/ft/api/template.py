@@ -30,16 +30,18 @@ class Template(Plugin):
     The marks enclose what the model writes in an assistant turn, its turn terminator
     included; exactly one marked stretch for each assistant message. Without them the text
     renders byte for byte as the published template does. ``stop`` are the strings that end
-    a turn.
+    a turn. ``published`` names checkpoints whose published template this is (``org/name``), for
+    the conformance kit to compare with.
     """
 
     kind = "template"
     Options = TemplateOptions
-    provides = frozenset({"chat-template"})
+    provides = frozenset({"chat-template", "system-text"})
 
-    def __init__(self, jinja: str, stop: Sequence[str] = ()):
+    def __init__(self, jinja: str, stop: Sequence[str] = (), published: Sequence[str] = ()):
         self.jinja = jinja
         self.stop = tuple(stop)
+        self.published = tuple(published)
 
     @hookimpl
     def ft_render(self, run: Run, conversation: Conversation, generation_prompt: bool) -> Rendered:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from ft.cli.conformance import checks, test
 from ft.cli.output import column_widths, paragraph, print_json, table, width
 from ft.errors import InputError, PluginError
 from ft.plugins.index import Index, check_kind
@@ -76,7 +77,7 @@ def search(words: Sequence[str], as_json: bool) -> None:
 def info(plugin: str, as_json: bool) -> None:
     """Show what a plugin does, its options, and what it goes together with."""
     index = installed_index()
-    records = _named(index, plugin)
+    records = named(index, plugin)
     details = []
     for record in records:
         description = _row(index, record)
@@ -113,7 +114,7 @@ def doctor(names: Sequence[str], timeout: float, as_json: bool) -> int:
     index = installed_index()
     records = index.records
     if names:
-        records = list(dict.fromkeys(r for name in names for r in _named(index, name)))
+        records = list(dict.fromkeys(r for name in names for r in named(index, name)))
     findings = []
     for number, finding in enumerate(examine(records, timeout), 1):
         findings.append(finding)
@@ -137,7 +138,7 @@ def doctor(names: Sequence[str], timeout: float, as_json: bool) -> int:
     return int(any(f.record.state not in ("ok", "denied", "shadowed") for f in findings))
 
 
-def _named(index: Index, text: str) -> list[Record]:
+def named(index: Index, text: str) -> list[Record]:
     """The records of ``kind:name`` or, where one kind only has it, of a bare name."""
     kind, colon, name = text.partition(":")
     if not colon:
@@ -276,3 +277,7 @@ def _print_section(title: str, rows: Sequence[Sequence[str]]) -> None:
         click.secho(f"\n{title}", bold=True)
         for line in table(rows, wrap=True):
             click.echo(line)
+
+
+plugins.add_command(test)
+plugins.add_command(checks)

@@ -39,7 +39,7 @@ def learn(outcomes: Iterable[tuple[Record, str]]) -> None:
     before = repr(memory)
     for record, reason in outcomes:
         entry = memory.get(record.location, {})
-        stamp = _stamp(record)
+        stamp = stamp_of(record)
         failures = dict(entry.get("failures", {})) if entry.get("stamp") == stamp else {}
         failures.pop(record.id, None)
         if reason:
@@ -65,13 +65,13 @@ def learn(outcomes: Iterable[tuple[Record, str]]) -> None:
 
 def _with_failure(record: Record, memory: Mapping[str, Any]) -> Record:
     entry = memory.get(record.location)
-    if record.state != "ok" or not entry or entry.get("stamp") != _stamp(record):
+    if record.state != "ok" or not entry or entry.get("stamp") != stamp_of(record):
         return record
     reason = entry["failures"].get(record.id)
     return replace(record, state="broken", reason=reason, remembered=True) if reason else record
 
 
-def _stamp(record: Record) -> str:
+def stamp_of(record: Record) -> str:
     """Changes when the distribution is installed again."""
     folder = Path(record.location)
     for file in (folder / "RECORD", folder):

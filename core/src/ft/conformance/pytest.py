@@ -1,0 +1,67 @@
+"""The kit as a pytest test: one item for each check of each plugin of a distribution."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ft.conformance.check import checks_for
+from ft.conformance.session import Limits, Worker, prepare_environment
+from ft.errors import InputError
+from ft.plugins.policy import installed_index
+from ft.plugins.record import Record, normalize
+
+
+def conformance(distribution: str, *, level: int = 2) -> Callable[..., None]:
+    """A test function over every check, up to ``level``, of the plugins of a distribution.
+
+    In a plugin's repository::
+
+        from ft.conformance import conformance
+
+        test = conformance("ft-model-mynet")
+
+    An expected failure (``known_failures``) is an xfail, and so is strict: the check has to
+    fail. Raises :class:`ft.errors.InputError` where the distribution is not installed or has
+    no plugin.
+    """
+    import pytest
+
+    records = [r for r in installed_index().records if r.distribution == normalize(distribution)]
+    if not records:
+        raise InputError(
+            f"no plugin of a distribution {distribution} is installed",
+            hint="install it first, such as with: pip install -e .",
+        )
+    items = [
+        pytest.param(record, check, id=f"{record.id}-{check.id}")
+        for record in records
+        for check in checks_for(record.kind, level)
+    ]
+
+    @pytest.mark.parametrize(("record", "check"), items)
+    def test(record: Record, check: Any) -> None:
+        outcome = _worker(record, check.light).run(check)
+        if outcome.status == "known":
+            pytest.xfail(outcome.message)
+        if outcome.status == "skipped":
+            pytest.skip(outcome.message)
+        if outcome.counts_against:
+            pytest.fail(f"{record.id} fails {check.id}: {outcome.message}", pytrace=False)
+
+    return test
+
+
+@cache
+def _worker(record: Record, light: bool) -> Worker:
+    """One process for all checks of a plugin; it ends with pytest."""
+    prepare_environment()
+    return Worker(record, light, Path(_folder().name) / record.distribution / record.id, Limits())
+
+
+@cache
+def _folder() -> Any:
+    return tempfile.TemporaryDirectory(prefix="ft-kit-")

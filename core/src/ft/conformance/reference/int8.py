@@ -1,0 +1,24 @@
+"""A linear layer with 8-bit weights."""
+
+from __future__ import annotations
+
+from torch import Tensor, int8, nn
+
+
+class Int8Linear(nn.Module):
+    """``weight`` (out, in) in int8 and ``scale`` (out, 1): the row's largest value over 127."""
+
+    weight: Tensor
+    scale: Tensor
+
+    def __init__(self, linear: nn.Linear):
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        weight = linear.weight.detach()
+        scale = (weight.abs().amax(1, keepdim=True) / 127).clamp(min=1e-12)
+        self.register_buffer("weight", (weight / scale).round().to(int8))
+        self.register_buffer("scale", scale)
+        self.bias = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self.weight.to(x.dtype) * self.scale.to(x.dtype), self.bias)
