@@ -155,17 +155,22 @@ def _chosen(names: Sequence[str], distributions: Sequence[str], everything: bool
 
 
 def _print_about(about: dict, records: Sequence[Record]) -> None:
-    """Which core, kit and plugins are tried, and where they lie."""
+    """Which core, kit and plugins are tried, and where they lie; paths are not cut or wrapped."""
     core, kit = about["core"], about["kit"]
-    rows = [
-        ["core", f"ft-core {core['version']}", core["path"]],
-        ["kit", f"{kit['version']}, {kit['checks']} checks", kit["path"]],
+    tried = {f"{r.distribution} {r.version}": str(Path(r.location).parent) for r in records}
+    lines = [
+        (f"ft-core {core['version']}", core["path"]),
+        (f"kit {kit['version']}", f"{kit['path']}, {kit['checks']} checks"),
     ]
-    places = {(r.distribution, r.version): str(Path(r.location).parent) for r in records}
-    if len(places) <= 3:
-        rows += [["plugin", f"{name} {version}", path] for (name, version), path in places.items()]
-    for line in table(rows, wrap=True):
-        click.secho(line, dim=True)
+    if len(tried) <= 3:
+        lines += tried.items()
+    else:
+        lines += [
+            (f"{count} distributions", place) for place, count in Counter(tried.values()).items()
+        ]
+    room = max(len(what) for what, _ in lines)
+    for what, place in lines:
+        click.secho(f"{what:{room}}  {place}", dim=True)
     click.echo()
 
 

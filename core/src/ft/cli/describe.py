@@ -6,6 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ _SIDES = ("needs", "accepts", "provides", "conflicts")
 
 
 def describe(plugin: Plugin) -> dict[str, Any]:
-    """Options, capabilities, paper, suggestions and checkpoints of a plugin."""
+    """Options, capabilities, limits, paper, suggestions and checkpoints of a plugin."""
     checkpoints = getattr(plugin, "checkpoints", ())
     return {
         "about": _about(type(plugin)),
@@ -42,6 +43,8 @@ def describe(plugin: Plugin) -> dict[str, Any]:
             for side in _SIDES
             if getattr(plugin, side)
         },
+        "limits": {w: f"{limit.state}: {limit.reason}" for w, limit in plugin.limits.items()},
+        "known_failures": [asdict(known) for known in plugin.known_failures],
         "suggests": dict(plugin.suggests),
         "checkpoints": [
             {"id": c.id, "parameters": c.parameters, "base": c.base} for c in checkpoints

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from ft.cli.conformance import checks, test
+from ft.cli.new import new
 from ft.cli.output import column_widths, paragraph, print_json, table, width
 from ft.errors import InputError, PluginError
 from ft.plugins.index import Index, check_kind
+from ft.plugins.levels import Level, levels_of
 from ft.plugins.policy import installed_index
 from ft.plugins.record import Record, State
 
@@ -80,7 +82,7 @@ def info(plugin: str, as_json: bool) -> None:
     records = named(index, plugin)
     details = []
     for record in records:
-        description = _row(index, record)
+        description = _row(index, record, levels_of([record]))
         if record.state == "ok" or record.remembered:
             from ft.cli.describe import describe
             from ft.plugins.load import failure_of, load
@@ -123,10 +125,11 @@ def doctor(names: Sequence[str], timeout: float, as_json: bool) -> int:
             click.echo(f"\rtried {number} of {len(records)}{last}", err=True, nl=False)
     findings.sort(key=lambda f: (f.record.kind, f.record.name, f.record.distribution))
     if as_json:
+        proved = levels_of(records)
         print_json(
             [
                 {
-                    **_row(index, f.record),
+                    **_row(index, f.record, proved),
                     "milliseconds": f.milliseconds,
                     "heavy_imports": f.heavy,
                 }
@@ -156,7 +159,8 @@ def named(index: Index, text: str) -> list[Record]:
     return records
 
 
-def _row(index: Index, record: Record) -> dict[str, Any]:
+def _row(index: Index, record: Record, proved: Mapping[str, Level]) -> dict[str, Any]:
+    level = proved.get(record.id)
     return {
         "kind": record.kind,
         "name": record.name,
@@ -164,6 +168,7 @@ def _row(index: Index, record: Record) -> dict[str, Any]:
         "version": record.version,
         "state": record.state,
         "reason": record.reason,
+        "level": level and level._asdict(),
         "summary": record.summary,
         "match": index.keys(record),
         "requires": list(record.requires),
@@ -178,8 +183,9 @@ WIDE = 120
 
 def _print(index: Index, records: Sequence[Record], as_json: bool) -> None:
     """Print records: one table for each kind, all with the same columns."""
+    proved = levels_of(records)
     if as_json:
-        print_json([_row(index, record) for record in records])
+        print_json([_row(index, record, proved) for record in records])
         return
     # which distribution it is follows from kind and name nearly always; what it does does not
     named = width() >= WIDE
@@ -189,12 +195,13 @@ def _print(index: Index, records: Sequence[Record], as_json: bool) -> None:
             r.name,
             *([r.distribution] if named else []),
             r.version,
+            str(proved.get(r.id, "-")),
             r.state,
             *([r.summary] if r.state == "ok" else []),
         ]
         for r in records
     }
-    header = ["name", *(["distribution"] if named else []), "version", "state", "summary"]
+    header = ["name", *(["distribution"] if named else []), "version", "level", "state", "summary"]
     _print_by_kind(rows, header)
 
 
@@ -233,6 +240,7 @@ def _print_description(data: Mapping[str, Any]) -> None:
         click.echo(paragraph(data["summary"], indent=2))
     if data["reason"]:
         click.echo(paragraph(data["reason"], indent=2))
+    click.echo(f"  {_level_text(data)}")
     if data.get("about"):
         click.echo("\n" + "\n\n".join(_prose(part) for part in data["about"].split("\n\n")))
     if data.get("paper"):
@@ -251,6 +259,11 @@ def _print_description(data: Mapping[str, Any]) -> None:
         click.echo(line)
     for side, words in data.get("capabilities", {}).items():
         _print_section(side, [[word, sentence] for word, sentence in words.items()])
+    _print_section("limits", [[word, text] for word, text in data.get("limits", {}).items()])
+    _print_section(
+        "known failures",
+        [[k["check"], f"{k['reason']} ({k['issue']})"] for k in data.get("known_failures", ())],
+    )
     _print_section(
         "suggests", [[part, json.dumps(value)] for part, value in data.get("suggests", {}).items()]
     )
@@ -262,6 +275,14 @@ def _print_description(data: Mapping[str, Any]) -> None:
         ],
     )
     _print_section("found by", [key.split(" ", 1) for key in data["match"]])
+
+
+def _level_text(data: Mapping[str, Any]) -> str:
+    """How far a plugin is proved, as far as is known here."""
+    if data["level"] is None:
+        return f"not proved here yet: ft plugins test {data['kind']}:{data['name']}"
+    level = Level(**data["level"])
+    return f"proved here: {level} by kit {level.kit} on {level.date}"
 
 
 def _prose(text: str) -> str:
@@ -281,3 +302,4 @@ def _print_section(title: str, rows: Sequence[Sequence[str]]) -> None:
 
 plugins.add_command(test)
 plugins.add_command(checks)
+plugins.add_command(new)

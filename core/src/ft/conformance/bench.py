@@ -53,14 +53,16 @@ class Rows(list):
         return [len(r) if isinstance(r, Encoded) else sum(map(len, r)) for r in self]
 
 
-def random_rows(count: int = 8, prompt: int = 4, seed: int = 1, vocabulary: int = 250) -> Rows:
-    """Rows of 12 and more random ids; the first ``prompt`` of each are not trained on."""
+def random_rows(
+    count: int = 8, prompt: int = 4, seed: int = 1, vocabulary: int = 250, length: int = 12
+) -> Rows:
+    """Rows of ``length`` and more random ids; the first ``prompt`` of each are not trained on."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
     rows = Rows()
     for number in range(count):
-        ids = torch.randint(3, vocabulary, (12 + number,), generator=generator).tolist()
+        ids = torch.randint(3, vocabulary, (length + number,), generator=generator).tolist()
         rows.append(Encoded(ids, [0.0] * prompt + [1.0] * (len(ids) - prompt)))
     return rows
 

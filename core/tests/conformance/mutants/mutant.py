@@ -14,7 +14,8 @@ class Mutant:
     ``fails`` are the ids of the checks that find it. ``value`` is the entry point, ``kind`` that
     of the plugin. The rest is its distribution: further ``headers`` of its metadata in place of
     the usual ones, ``requires``, ``summary``, ``match`` keys and ``files`` that lie beside it;
-    ``limits`` are those of the kit, for one that hangs or swells.
+    ``limits`` are those of the kit, for one that hangs or swells; ``level`` is the one up to which
+    it is tried.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Mutant:
     match: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
+    level: int = 2
 
 
 MUTANTS: dict[str, Mutant] = {}

@@ -1,0 +1,113 @@
+"""Level 3: a recorded run on an accelerator."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+from ft.conformance.bench import random_rows, tiny_run, train
+from ft.conformance.check import NotRun, check
+from ft.conformance.reference.model import Family
+from ft.conformance.subject import Subject
+
+DEVICE = "FT_KIT_DEVICE"
+"""The environment variable that names the device to take in place of the machine's own."""
+
+
+class Larger(Family):
+    """The reference architecture in a size that keeps a device busy: 60 million parameters."""
+
+    def tiny_config(self, model_type: str) -> Any:
+        from ft.conformance.reference.modeling import ReferenceConfig
+
+        return ReferenceConfig(
+            vocab_size=8192,
+            hidden_size=768,
+            intermediate_size=2048,
+            num_hidden_layers=8,
+            num_attention_heads=12,
+            num_key_value_heads=4,
+            head_dim=64,
+            max_position_embeddings=1024,
+        )
+
+
+def on_accelerator(subject: Subject) -> None:
+    """A run on an accelerator agrees with one on the CPU, and is measured.
+
+    Why: what is right on a CPU in float32 may be slow, wrong or impossible where people train:
+    a tensor made on the wrong device, a kernel without that type, an overflow in bfloat16.
+
+    Passes: eight steps on the accelerator in float32 have the losses of the same steps on the
+    CPU within five parts in a hundred, and eight in bfloat16 end below their first loss. The
+    report keeps the last loss, the peak memory in MiB and the tokens a second of the latter; a
+    family trains its own tiny model, everything else one of 60 million parameters.
+
+    Fails: a machine without an accelerator does not fail the check, and leaves it unproved:
+    take ``--json FILE`` from a machine that has one, and give it here with ``--proof FILE``.
+
+    Example: ``on cuda:0 step 3 has the loss 5.1, and 6.2 on the CPU``.
+    """
+    device = accelerator()
+    like_real = subject.kind != "model" and not device.startswith("cpu")
+    if like_real:
+        larger = Larger("Reference", "ft", ("ft-reference",), accepts=("packing",))
+        subject = replace(subject, companions={**subject.companions, "model": larger})
+    expected = _losses(subject, "cpu", "float32", like_real)[0]
+    found = _losses(subject, device, "float32", like_real)[0]
+    for step, (here, there) in enumerate(zip(found, expected, strict=True), 1):
+        assert abs(here - there) <= 0.05 * abs(there), (
+            f"on {device} step {step} has the loss {here:.3g}, and {there:.3g} on the CPU"
+        )
+    losses, line = _losses(subject, device, "bfloat16", like_real)
+    assert losses[-1] < losses[0], (
+        f"on {device} in bfloat16 the loss went from {losses[0]:.3g} to {losses[-1]:.3g}"
+    )
+    subject.measure("loss", losses[-1])
+    subject.measure("MiB", line.get("memory", 0) / 2**20)
+    subject.measure("tokens/s", line.get("tokens_per_second", 0))
+
+
+def accelerator() -> str:
+    """The device of this machine. Raises :class:`NotRun` where there is none."""
+    import torch
+
+    wanted = os.environ.get(DEVICE)
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if wanted is None and found is None:
+        raise NotRun(
+            "this machine has no accelerator: run it with --json FILE on one that does, and give "
+            "that file here with --proof FILE"
+        )
+    return wanted or f"{found}:0"
+
+
+def _losses(
+    subject: Subject, device: str, precision: str, like_real: bool
+) -> tuple[list[float], dict[str, float]]:
+    """The loss of each of eight steps, and the metrics of the last."""
+    from ft.conformance.reference import REFERENCES
+
+    learns = subject.kind == "trainer"
+    rows = None if learns else random_rows(8, length=512 if like_real else 12)
+    run = tiny_run(
+        subject,
+        folder=f"{device.replace(':', '-')}-{precision}",
+        rows=rows,
+        trainer={"precision": precision, "max_grad_norm": 1.0},
+        device=device,
+        adapter=subject.kind == "quantizer",
+        **({"optimizer": _slow(REFERENCES)} if like_real and subject.kind != "optimizer" else {}),
+    )
+    losses = train(run)
+    return losses, run.state.history[-1]
+
+
+def _slow(references: Any) -> Any:
+    """The optimizer at a learning rate that suits a model of real width."""
+    return references["optimizer"].bind("reference", {"learning_rate": 1e-3})
+
+
+for _kind in ("model", "adapter", "quantizer", "optimizer", "trainer", "kernel"):
+    check(_kind, level=3)(on_accelerator)
