@@ -1,0 +1,89 @@
+"""Two lines in a plugin's repository make a test of every check."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEADERS = "License-Expression: Apache-2.0\nRequires-Python: >=3.11\n"
+GOOD = '''
+from ft.api import Adapter
+
+class Fine(Adapter):
+    """Trains all."""
+
+plugin = Fine()
+'''
+KNOWN = """
+from ft.api import KnownFailure
+
+Fine.paper = "a book"
+Fine.known_failures = (KnownFailure("every.paper", "there is no arXiv number", "https://x.org/1"),)
+"""
+
+
+@pytest.fixture
+def run(site, tmp_path: Path):
+    """``run(distribution)``: the exit code and the output of pytest on the two lines."""
+
+    def run(distribution: str) -> tuple[int, str]:
+        folder = tmp_path / "repository"
+        folder.mkdir()
+        (folder / "test_conformance.py").write_text(
+            "from ft.conformance import conformance\n\n"
+            f"test = conformance({distribution!r}, level=1)\n"
+        )
+        path = os.pathsep.join(filter(None, [str(site.path), os.environ.get("PYTHONPATH")]))
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", folder],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def test_each_check_is_an_item(site, run) -> None:
+    site.adapter("fine", GOOD, headers=HEADERS)
+    code, out = run("ft-adapter-fine")
+    assert code == 0, out
+    assert "test[adapter:fine-every.imports] PASSED" in out
+    assert not re.search("FAILED|ERROR", out)
+
+
+def test_a_failing_check_says_what_is_wrong_without_a_traceback(site, run) -> None:
+    site.adapter("bad", GOOD + "print('hello')\nplugin = Fine\n", headers=HEADERS)
+    code, out = run("ft-adapter-bad")
+    assert code == 1, out
+    assert "adapter:bad fails every.imports" in out
+    assert "must be an object" in out
+    assert "conformance/pytest.py" not in out
+
+
+def test_a_known_failure_is_an_xfail(site, run) -> None:
+    site.adapter("known", GOOD + KNOWN, headers=HEADERS)
+    code, out = run("ft-adapter-known")
+    assert code == 0, out
+    assert "test[adapter:known-every.paper] XFAIL" in out
+
+
+def test_a_known_failure_that_passes_fails(site, run) -> None:
+    site.adapter("mended", GOOD + KNOWN.replace('"a book"', "None"), headers=HEADERS)
+    code, out = run("ft-adapter-mended")
+    assert code == 1, out
+    assert "take it out of known_failures" in out
+
+
+def test_a_distribution_that_is_not_installed_is_named(run) -> None:
+    code, out = run("ft-adapter-nowhere")
+    assert code == 2
+    assert "no plugin of a distribution ft-adapter-nowhere is installed" in out
