@@ -6,46 +6,35 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ft.api import Encoded, ModelFamily, Plugin, Progress, Run
+from ft.api import ModelFamily, Plugin, Run
+from ft.conformance.bench import (
+    Rows,
+    Told,
+    changed,
+    logits,
+    random_rows,
+    save,
+    train,
+    weights,
+)
+from ft.conformance.bench import assert_resumes as resumes_in_folder
 from ft.pipeline.defaults import DEFAULTS
 from ft.pipeline.load import adapt, load_config, load_processor
 from ft.pipeline.run import start_process
-from ft.pipeline.run import train as train_steps
-from ft.pipeline.save import save_modules
 from ft.plugins.selection import Selection
 
-
-class Rows(list):
-    """Encoded rows, as data preparation leaves them."""
-
-    @property
-    def lengths(self) -> list[int]:
-        return [len(row) for row in self]
-
-
-class Told(Progress):
-    """Keeps what a run says and warns of."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.lines.append(message)
-
-    def warn(self, message: str) -> None:
-        self.lines.append(message)
-
-
-def random_rows(count: int = 8, prompt: int = 4, seed: int = 1) -> Rows:
-    """Rows of 12 and more random ids; the first ``prompt`` of each are not trained on."""
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-    rows = Rows()
-    for number in range(count):
-        ids = torch.randint(3, 500, (12 + number,), generator=generator).tolist()
-        rows.append(Encoded(ids, [0.0] * prompt + [1.0] * (len(ids) - prompt)))
-    return rows
+__all__ = [
+    "Rows",
+    "assert_resumes",
+    "changed",
+    "logits",
+    "random_rows",
+    "save",
+    "tiny_run",
+    "train",
+    "weights",
+    "write_random_model",
+]
 
 
 def write_random_model(folder: Path, family: ModelFamily, model_type: str) -> Path:
@@ -101,53 +90,9 @@ def tiny_run(
     return run
 
 
-def train(run: Run, resume: Path | None = None) -> list[float]:
-    """Train to the end; returns the loss of each step."""
-    train_steps(run, resume)
-    return [line["loss"] for line in run.state.history if "loss" in line]
-
-
-def save(run: Run) -> Path:
-    """Save the result as the pipeline does, without a tokenizer; returns its folder."""
-    folder = run.folder / "result"
-    folder.mkdir(exist_ok=True)
-    run.hook.ft_finish_model(run=run, model=run.model)
-    run.hook.ft_save_model(run=run, model=run.model, folder=folder)
-    save_modules(run, folder)
-    return folder
-
-
-def weights(run: Run) -> dict[str, Any]:
-    """Copies of all parameters of a run, those beside the model included."""
-    return {name: p.detach().clone() for name, p in run._parameters()}
-
-
-def changed(run: Run, before: dict[str, Any]) -> set[str]:
-    """The names of the parameters that differ from ``before``."""
-    return {name for name, p in run._parameters() if not p.equal(before[name])}
-
-
-def logits(model: Any) -> Any:
-    """What a model makes of a fixed sequence, in evaluation mode."""
-    import torch
-
-    training = model.training
-    model.eval()
-    with torch.no_grad():
-        found = model(input_ids=torch.arange(3, 19)[None], use_cache=False).logits
-    model.train(training)
-    return found
-
-
 def assert_resumes(make_run: Callable[[], Run], step: int) -> None:
     """A run that goes on from its checkpoint at ``step`` ends as if nothing had happened.
 
     The trainer saves at ``step`` and keeps that checkpoint.
     """
-    whole = make_run()
-    train(whole)
-    again = make_run()
-    losses = train(again, whole.folder / "checkpoints" / f"step-{step:06d}")
-    assert again.state.step == whole.state.step > step
-    assert losses == [line["loss"] for line in whole.state.history if "loss" in line]
-    assert changed(again, weights(whole)) == set()
+    resumes_in_folder(lambda folder: make_run(), step)
