@@ -54,8 +54,8 @@ class Distribution:
 
 
 def distributions() -> list[Distribution]:
-    """The distributions of ``plugins/`` and ``contrib/``."""
-    found = [path for place in ("plugins", "contrib") for path in (ROOT / place).glob("*/*")]
+    """The distributions of ``plugins/``."""
+    found = (ROOT / "plugins").glob("*/*")
     return [Distribution(path) for path in sorted(found) if (path / "pyproject.toml").is_file()]
 
 

@@ -14,7 +14,7 @@ from ft.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedModel
 
     from ft.api.run import Run
 
@@ -82,8 +82,8 @@ class ModelFamily(Plugin):
     ``accepts`` are capabilities that are proved for the family. A new one accepts nothing;
     ``packing`` is for one whose documents in a shared sequence do not see each other.
 
-    Whatever a family needs beyond data, it does in hooks: a subclass overrides
-    :func:`ft_patch_model` or :func:`ft_load_model`.
+    Whatever a family needs beyond data, a subclass does: one with modelling code of its own
+    names it in :meth:`classes`, one around a known bug overrides :func:`ft_patch_model`.
     """
 
     kind = "model"
@@ -149,6 +149,16 @@ class ModelFamily(Plugin):
             return self.auto_class
         return self.auto_class.get(model_type, "AutoModelForCausalLM")
 
+    def classes(
+        self, model_type: str
+    ) -> tuple[type[PretrainedConfig], type[PreTrainedModel]] | None:
+        """The configuration and model class of an architecture that transformers does not have.
+
+        ``None`` leaves both to transformers' Auto classes. Override it, importing the classes
+        inside, and core loads, builds and quantizes the model as it does any other.
+        """
+        return None
+
     def tiny_config(self, model_type: str) -> PretrainedConfig:
         """A configuration of this family small enough to train in a test.
 
@@ -157,6 +167,8 @@ class ModelFamily(Plugin):
         from transformers import AutoConfig
 
         sizes = {**TINY, **self.tiny.get(model_type, {})}
+        if own := self.classes(model_type):
+            return own[0](**sizes)
         return AutoConfig.for_model(model_type, **sizes)
 
     def tiny_processor(self, config: PretrainedConfig, tokenizer: Any) -> Any:
@@ -164,6 +176,7 @@ class ModelFamily(Plugin):
 
         ``tokenizer`` is a small byte-level one that has the template's control tokens and
         ``media_tokens``. A family that sees or hears sets the ids of its tokens in ``config``
-        and returns its processor; one with a tokenizer of its own returns that.
+        and returns its processor; one with a tokenizer of its own returns that. A processor
+        without a chat template is given the family's.
         """
         return tokenizer

@@ -30,12 +30,14 @@ def show(
     OVERRIDES change values of the recipe (trainer.max_length=512). Rows are counted after
     those that are dropped; with packing a row is a pack. No weights are loaded.
     """
+    from ft.cli.quiet import quiet_libraries
     from ft.data.show import HEADER, as_line, show_rows, summary
     from ft.pipeline.data import prepared_for_show
     from ft.plugins.policy import installed_index
     from ft.recipe.read import read_recipe
     from ft.recipe.resolve import resolve
 
+    quiet_libraries()
     resolved = resolve(read_recipe(recipe, overrides), installed_index(), fetch_weights=False)
     run = prepared_for_show(resolved, resolved.output)
     if evaluation:

@@ -32,11 +32,18 @@ class Defaults:
 
     @hookimpl
     def ft_load_config(self, run: Run, folder: Path) -> PretrainedConfig:
-        from transformers import AutoConfig
+        from transformers import AutoConfig, PretrainedConfig
 
         options = run.family.options
+        config: PretrainedConfig
         try:
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=options.trust_remote_code)
+            model_type = PretrainedConfig.get_config_dict(folder)[0].get("model_type", "")
+            if own := run.family.classes(model_type):
+                config = own[0].from_pretrained(folder)
+            else:
+                config = AutoConfig.from_pretrained(
+                    folder, trust_remote_code=options.trust_remote_code
+                )
         except (OSError, ValueError) as error:
             raise InputError(
                 f"the configuration cannot be read: {str(error).splitlines()[0]}",
@@ -73,14 +80,8 @@ class Defaults:
     def ft_load_model(
         self, run: Run, folder: Path, config: PretrainedConfig, quantization: Any | None
     ) -> nn.Module:
-        import transformers
-        from safetensors import SafetensorError
-
-        options = run.family.options
-        auto = getattr(transformers, run.family.auto_class_for(config.model_type))
-        settings: dict[str, Any] = {"trust_remote_code": options.trust_remote_code}
         if run.random_weights:
-            return auto.from_config(config, dtype=run.weight_dtype, **settings).to(run.device)
+            return _build(run, folder, config)
         if not any(any(folder.glob(pattern)) for pattern in WEIGHT_FILES):
             raise InputError(
                 f"no weights here: none of {', '.join(WEIGHT_FILES)}",
@@ -88,29 +89,14 @@ class Defaults:
                 hint="give a folder with weights, or set model.random_weights: true to start "
                 "from scratch",
             )
-        if quantization is not None:
-            settings["quantization_config"] = quantization
-        try:
-            model, found = auto.from_pretrained(
-                folder,
-                config=config,
-                dtype=run.weight_dtype,
-                device_map={"": run.device} if run.device.type != "cpu" else None,
-                output_loading_info=True,
-                **settings,
-            )
-        except SafetensorError as error:
+        model, found = _load(run, folder, config, quantization)
+        if mismatched := sorted(str(name) for name, *_ in found["mismatched_keys"]):
             raise InputError(
-                f"a weights file is damaged or cut off ({error})",
+                f"config.json and the weights disagree on the size of {mismatched[0]}",
                 where=str(folder),
-                hint="fetch the checkpoint again",
-            ) from error
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"the weights cannot be loaded: {str(error).splitlines()[0]}", where=str(folder)
-            ) from error
-        missing = sorted(found["missing_keys"])
-        if missing:
+                hint="use the config.json that was saved with these weights",
+            )
+        if missing := sorted(found["missing_keys"]):
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             run.progress.warn(
                 f"{folder}: the checkpoint lacks {', '.join(missing[:3])}{more}; these weights "
@@ -229,6 +215,69 @@ def _kept(run: Run) -> Iterator[tuple[str, Tensor]]:
         for name, buffer in module.named_buffers():
             if name in persistent:
                 yield f"{prefix}.{name}", buffer
+
+
+def _model_class(run: Run, config: PretrainedConfig) -> Any:
+    """The class that builds a model: the family's own, or one of transformers' Auto classes."""
+    import transformers
+
+    if own := run.family.classes(config.model_type):
+        return own[1]
+    return getattr(transformers, run.family.auto_class_for(config.model_type))
+
+
+def _build(run: Run, folder: Path, config: PretrainedConfig) -> nn.Module:
+    """A model with fresh weights."""
+    from transformers import PreTrainedModel
+
+    model_class = _model_class(run, config)
+    try:
+        if issubclass(model_class, PreTrainedModel):
+            model = model_class._from_config(config, dtype=run.weight_dtype)
+        else:
+            model = model_class.from_config(
+                config,
+                dtype=run.weight_dtype,
+                trust_remote_code=run.family.options.trust_remote_code,
+            )
+    except ValueError as error:
+        raise InputError(
+            f"the model cannot be built: {str(error).splitlines()[0]}", where=str(folder)
+        ) from error
+    return model.to(run.device)
+
+
+def _load(
+    run: Run, folder: Path, config: PretrainedConfig, quantization: Any | None
+) -> tuple[nn.Module, Mapping[str, Any]]:
+    """A model with the weights of a folder, and what was found odd about them."""
+    from safetensors import SafetensorError
+
+    settings: dict[str, Any] = {}
+    if quantization is not None:
+        settings["quantization_config"] = quantization
+    if run.family.options.trust_remote_code:
+        settings["trust_remote_code"] = True
+    try:
+        return _model_class(run, config).from_pretrained(
+            folder,
+            config=config,
+            dtype=run.weight_dtype,
+            device_map={"": run.device} if run.device.type != "cpu" else None,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that the caller can name them
+            **settings,
+        )
+    except SafetensorError as error:
+        raise InputError(
+            f"a weights file is damaged or cut off ({error})",
+            where=str(folder),
+            hint="fetch the checkpoint again",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"the weights cannot be loaded: {str(error).splitlines()[0]}", where=str(folder)
+        ) from error
 
 
 DEFAULTS = Defaults()

@@ -1,35 +1,19 @@
-"""The reference model family: it reads and builds its models itself."""
+"""The reference model family: an architecture of its own, which no library registers."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from ft.api import ModelFamily, Run, hookimpl
+from ft.api import ModelFamily, hookimpl
 
 
 class Family(ModelFamily):
-    """The kit's own architecture, which no library registers."""
+    """The kit's own architecture."""
 
-    @hookimpl
-    def ft_load_config(self, folder: Path) -> Any:
-        from ft.conformance.reference.modeling import ReferenceConfig
+    def classes(self, model_type: str) -> Any:
+        from ft.conformance.reference.modeling import ReferenceConfig, ReferenceModel
 
-        return ReferenceConfig.from_pretrained(folder)
-
-    @hookimpl
-    def ft_load_model(self, run: Run, folder: Path, config: Any, quantization: Any) -> Any:
-        from ft.conformance.reference.modeling import ReferenceModel
-
-        model: Any
-        if run.random_weights:
-            model = ReferenceModel(config)
-            return model.to(run.device, run.weight_dtype)
-        settings = {} if quantization is None else {"quantization_config": quantization}
-        model = ReferenceModel.from_pretrained(
-            folder, config=config, dtype=run.weight_dtype, **settings
-        )
-        return model if quantization is not None else model.to(run.device)
+        return ReferenceConfig, ReferenceModel
 
     def tiny_config(self, model_type: str) -> Any:
         from ft.conformance.reference.modeling import ReferenceConfig
@@ -37,11 +21,49 @@ class Family(ModelFamily):
         return ReferenceConfig()
 
 
+class MediaFamily(Family):
+    """The same with images, clips and videos: each patch of them is one token."""
+
+    def classes(self, model_type: str) -> Any:
+        from ft.conformance.reference.media import MediaConfig, MediaModel
+
+        return MediaConfig, MediaModel
+
+    @hookimpl
+    def ft_load_processor(self, folder: Any) -> Any:
+        from transformers import AutoTokenizer
+
+        from ft.conformance.reference.media import MediaProcessor
+
+        return MediaProcessor(AutoTokenizer.from_pretrained(folder))
+
+    def tiny_config(self, model_type: str) -> Any:
+        from ft.conformance.reference.media import MediaConfig
+
+        return MediaConfig()
+
+    def tiny_processor(self, config: Any, tokenizer: Any) -> Any:
+        from ft.conformance.reference.media import MediaProcessor
+
+        for name, token in self.media_tokens.items():
+            setattr(config, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
+        return MediaProcessor(tokenizer)
+
+
 family = Family(
     title="Reference",
     vendor="ft",
     model_types=("ft-reference",),
     templates="reference",
-    groups={"embeddings": "embed_tokens", "layers": "layers"},
+    groups={"embeddings": "embed_tokens", "layers": "layers", "norm": "norm"},
     accepts=("packing",),
+)
+media_family = MediaFamily(
+    title="Reference with media",
+    vendor="ft",
+    model_types=("ft-reference-media",),
+    templates="reference",
+    groups={**family.groups, "eyes": "eyes", "ears": "ears"},
+    media_tokens={f"{kind}_token": f"<|{kind}|>" for kind in ("image", "video", "audio")},
+    accepts=("packing", "images", "video", "audio"),
 )
