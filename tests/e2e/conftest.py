@@ -144,13 +144,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """The folder of a tiny checkpoint, written once: ``checkpoint("qwen3", "qwen3_moe")``."""
     from tiny import write_tiny
 
-    written: dict[tuple[str, str, bool], Path] = {}
+    written: dict[tuple[str, str], Path] = {}
 
-    def find(family: str, model_type: str | None = None, *, images: bool = False) -> Path:
-        key = (family, model_type or family, images)
+    def find(family: str, model_type: str | None = None) -> Path:
+        key = (family, model_type or family)
         if key not in written:
             folder = tmp_path_factory.mktemp("models") / f"tiny-{key[1]}"
-            written[key] = write_tiny(folder, family, key[1], images=images)
+            written[key] = write_tiny(folder, family, key[1])
         return written[key]
 
     return find

@@ -182,7 +182,7 @@ def test_image(refused, recipe, checkpoint, write_rows, conversation, work, cont
         conversation([{"type": "image", "image": f"{n}.png"}, {"type": "text", "text": "?"}], "x")
         for n in (1, 2)
     ]
-    model = checkpoint("qwen2-5-vl", "qwen2_5_vl", images=True)
+    model = checkpoint("qwen2-5-vl", "qwen2_5_vl")
     path = recipe(model=model, data=str(write_rows(rows)))
     refused(path, says=("rows.jsonl row 2", "2.png"))
 
@@ -273,7 +273,7 @@ def test_adapter_of_a_wider_model(ft, refused, recipe, checkpoint, chat_rows, wo
 
 def test_packing_for_a_family_that_cannot(refused, recipe, checkpoint, chat_rows):
     path = recipe(
-        model=checkpoint("qwen2-5-vl", "qwen2_5_vl", images=True),
+        model=checkpoint("qwen2-5-vl", "qwen2_5_vl"),
         data=str(chat_rows),
         trainer={"packing": True},
     )

@@ -30,7 +30,7 @@ def test_learns_eight_rows_by_heart(
     ft, checkpoint, recipe, write_rows, facts, conversation, metrics, work, model, adapter
 ):
     images = model in WITH_IMAGES
-    folder = checkpoint(*FAMILIES[model], images=images)
+    folder = checkpoint(*FAMILIES[model])
     if model == "gpt2":
         folder = without_dropout(folder, work / "model")
     rows = [conversation(question, answer) for question, answer in facts]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ft.api.plugin import Plugin
 
 
@@ -13,3 +15,14 @@ class Source(Plugin):
     """
 
     kind = "source"
+
+    def tiny(self, folder: Path) -> str | None:
+        """Make something that this source finds without a network, for the conformance kit.
+
+        ``folder`` holds a small checkpoint, which becomes it: by its path, as a package beside
+        it, as an entry of a cache. Only this object knows where to look then, so what is
+        needed beyond the name goes into attributes, and files into ``folder.parent``. Returns
+        what :func:`ft_resolve_source` is asked for, or ``None`` where nothing can be found
+        without a network: the kit then tries only what is missing.
+        """
+        return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from ft.api._markers import hookimpl
 from ft.api.plugin import Plugin, PluginOptions
+from ft.errors import InputError
 
 if TYPE_CHECKING:
     from ft.api.examples import Conversation, Message, Rendered
@@ -32,6 +33,10 @@ class Template(Plugin):
     renders byte for byte as the published template does. ``stop`` are the strings that end
     a turn. ``published`` names checkpoints whose published template this is (``org/name``), for
     the conformance kit to compare with.
+
+    ``provides`` says what of a conversation the format has a place for: ``system-text``,
+    ``tools``, ``reasoning``. A conversation with more than that is refused: Jinja would leave
+    out what it does not know, and nobody would see that the model never learns it.
     """
 
     kind = "template"
@@ -47,6 +52,7 @@ class Template(Plugin):
     def ft_render(self, run: Run, conversation: Conversation, generation_prompt: bool) -> Rendered:
         from ft.data.render import render
 
+        self._refuse_what_is_lost(conversation)
         return render(
             self.jinja,
             conversation,
@@ -59,3 +65,29 @@ class Template(Plugin):
         from ft.api.examples import Message
 
         return Message("assistant", text)
+
+    def _refuse_what_is_lost(self, conversation: Conversation) -> None:
+        provides = self.capabilities().provides
+        for word, part in _parts(conversation):
+            if word not in provides:
+                raise InputError(
+                    f"the conversation has {part}, and the chat template {self.name} has no place "
+                    "for that",
+                    where=str(conversation.origin) if conversation.origin else None,
+                    hint="take it out of the data, or choose a template whose format has it",
+                )
+
+
+def _parts(conversation: Conversation) -> Iterator[tuple[str, str]]:
+    """Capability words that a conversation asks of its template, and what asks for them."""
+    if conversation.tools:
+        yield "tools", "tools"
+    for message in conversation.messages:
+        if message.role == "system":
+            yield "system-text", "system text"
+        elif message.role == "tool":
+            yield "tools", "the result of a tool"
+        if message.tool_calls:
+            yield "tools", "a tool call"
+        if message.reasoning:
+            yield "reasoning", "reasoning"

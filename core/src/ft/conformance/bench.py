@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Encoded, Example, InputError, Plugin, Progress, Run
+from ft.api import Encoded, Example, InputError, ModelFamily, Plugin, Progress, Run
 from ft.conformance.examples import examples_of
 from ft.conformance.subject import Subject
 from ft.conformance.tiny import write_tiny
@@ -127,6 +127,23 @@ def tiny_run(
     return run
 
 
+def reference_family(**sizes: Any) -> ModelFamily:
+    """The reference family with a tiny model of other sizes, by the names of its configuration.
+
+    Given to a subject as companion (``companions={"model": …}``), it is the base of its runs.
+    """
+    from ft.conformance.reference.model import Family
+    from ft.conformance.reference.modeling import ReferenceConfig
+
+    class Sized(Family):
+        """The same architecture in these sizes."""
+
+        def tiny_config(self, model_type: str) -> Any:
+            return ReferenceConfig(**sizes)
+
+    return Sized("Reference", "ft", ("ft-reference",), accepts=("packing",))
+
+
 def _bound(subject: Subject, kind: str, options: Mapping[str, Any]) -> Plugin:
     """The plugin of a kind with these options, those of the subject's sample before them."""
     if kind == subject.kind:
@@ -193,7 +210,7 @@ def gradients(run: Run, batches: Sequence[Sequence[Any]]) -> tuple[float, dict[s
     for batch, count in zip(collated, counts, strict=True):
         loss = compute_loss(run, run.model, batch, count).total / sum(counts)
         loss.backward()
-        total += float(loss)
+        total += float(loss.detach())
     found = {name: p.grad.clone() for name, p in run.trainable() if p.grad is not None}
     for _, parameter in run.trainable():
         parameter.grad = None

@@ -101,12 +101,15 @@ def check(
 
 @cache
 def checks() -> dict[str, Check]:
-    """Every check of the kit by id, by level and then in the order of their modules."""
+    """Every check of the kit by id, by level and then in the order of their modules.
+
+    Those of every kind come first: they see what a plugin changes the first time that it is used.
+    """
     from ft.conformance import checks as package
 
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    return dict(sorted(_FOUND.items(), key=lambda item: item[1].level))
+    return dict(sorted(_FOUND.items(), key=lambda item: (item[1].level, item[1].kind != ANY)))
 
 
 def checks_for(kind: str, level: int = 3) -> list[Check]:

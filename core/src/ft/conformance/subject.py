@@ -77,7 +77,8 @@ def variants(
     """The subjects of a plugin, each with a label: its samples, and a family's model types."""
     types: Sequence[str] = ("",)
     if isinstance(plugin, ModelFamily):
-        types = plugin.model_types or ("",)
+        # one that claims any type says by its test sizes on which it is tried
+        types = plugin.model_types or tuple(plugin.tiny) or ("",)
     for sample in plugin.samples:
         for model_type in types:
             settings = ", ".join(f"{key}={value}" for key, value in sample.items())

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ft.api import ModelFamily, Run, Template
 from ft.data.render import unmarked
 from ft.pipeline.defaults import DEFAULTS
 from ft.plugins.selection import Selection
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 TEXT = (
     "The quick brown fox jumps over the lazy dog. Who are you? I am a small model that was made "
@@ -27,17 +30,21 @@ def control_tokens(template: Template) -> tuple[str, ...]:
 
 
 def write_tiny(
-    folder: Path, family: ModelFamily, model_type: str, template: Template | None = None
+    folder: Path,
+    family: ModelFamily,
+    model_type: str,
+    template: Template | None = None,
+    config: PretrainedConfig | None = None,
 ) -> Path:
     """Write a checkpoint that loads as a published one does, and return its folder.
 
-    Configuration and random float32 weights of ``family.tiny_config(model_type)``, and the
-    family's processor around a byte-level BPE tokenizer with the control tokens of
+    Configuration and random float32 weights of ``config``, which is
+    ``family.tiny_config(model_type)`` unless it is given, and the family's processor around a byte-level BPE tokenizer with the control tokens of
     ``template``, which is its chat template. The same arguments give the same files.
     """
     import torch
 
-    config = family.tiny_config(model_type)
+    config = config or family.tiny_config(model_type)
     text_config = config.get_text_config()
     tokenizer = tiny_tokenizer(text_config.vocab_size, template, family.media_tokens)
     processor = family.tiny_processor(config, tokenizer)
@@ -60,12 +67,19 @@ def write_tiny(
 
 
 def tiny_tokenizer(size: int, template: Template | None, named: dict[str, str]) -> Any:
-    """A byte-level BPE tokenizer of ``size`` tokens; ``named`` are control tokens by name."""
-    import transformers
+    """A byte-level BPE tokenizer of at most ``size`` tokens; ``named`` are control tokens by name.
 
-    control = control_tokens(template) if template else ()
+    The named ones come last: random ids of the first half stand for text alone.
+    """
+    import transformers
+    from tokenizers import AddedToken, Tokenizer
+
+    last = tuple(dict.fromkeys(named.values()))
+    control = tuple(t for t in (control_tokens(template) if template else ()) if t not in last)
+    backend = Tokenizer.from_str(_bpe(size - len(last), control).to_str())
+    backend.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in last])
     tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=_bpe(size, tuple(dict.fromkeys((*control, *named.values())))),
+        tokenizer_object=backend,
         bos_token="<|startoftext|>",
         eos_token=template.stop[0] if template and template.stop else "<|endoftext|>",
         pad_token="<|endoftext|>",

@@ -278,6 +278,15 @@ def _load(
         raise InputError(
             f"the weights cannot be loaded: {str(error).splitlines()[0]}", where=str(folder)
         ) from error
+    except RuntimeError as error:
+        # raised where tensors that transformers fuses are not all there; its log names them
+        if "conversion of the weights" not in str(error):
+            raise
+        raise InputError(
+            "the checkpoint lacks weights, or has some that do not fit together",
+            where=str(folder),
+            hint="fetch the checkpoint again",
+        ) from error
 
 
 DEFAULTS = Defaults()

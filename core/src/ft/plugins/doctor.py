@@ -27,20 +27,26 @@ class Finding:
     """What became of one plugin: its record with the state that it turned out to have.
 
     ``milliseconds`` is the time of the import alone, ``None`` where none was tried or it did
-    not end; ``heavy`` are the packages that the module imports and should not.
+    not end, and ``cpu_milliseconds`` what it computed in that time; ``heavy`` are the packages
+    that the module imports and should not.
     """
 
     record: Record
     milliseconds: float | None = None
     heavy: tuple[str, ...] = ()
+    cpu_milliseconds: float | None = None
 
 
 def examine(
-    records: Sequence[Record], timeout: float = 30.0, parallel: int = 2
+    records: Sequence[Record],
+    timeout: float = 30.0,
+    parallel: int = 2,
+    first: Sequence[str] = (),
 ) -> Iterator[Finding]:
     """Import each plugin that its record allows, and remember the outcome for listings.
 
     Findings come as they are made, in no fixed order. ``timeout`` is in seconds, for each.
+    The modules ``first`` are there before a plugin is imported, and do not count as its own.
     """
     waiting = []
     for record in records:
@@ -54,7 +60,7 @@ def examine(
         try:
             while waiting or running:
                 while waiting and len(running) < parallel:
-                    running.append(_Child(waiting.pop(0), Path(folder), timeout))
+                    running.append(_Child(waiting.pop(0), Path(folder), timeout, first))
                 for child in [c for c in running if c.ended()]:
                     running.remove(child)
                     reason, finding = child.finding()
@@ -70,7 +76,7 @@ def examine(
 class _Child:
     """A process that imports one plugin."""
 
-    def __init__(self, record: Record, folder: Path, timeout: float):
+    def __init__(self, record: Record, folder: Path, timeout: float, first: Sequence[str]):
         self.record = record
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
@@ -83,7 +89,8 @@ class _Child:
             name: getattr(record, name)
             for name in ("kind", "name", "distribution", "version", "value")
         }
-        request.write_text(json.dumps({"path": sys.path, "record": fields}), encoding="utf-8")
+        asked = {"path": sys.path, "record": fields, "first": list(first)}
+        request.write_text(json.dumps(asked), encoding="utf-8")
         self._process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, str(request), str(self._report)],
             stdin=subprocess.DEVNULL,
@@ -126,4 +133,9 @@ class _Child:
             record = replace(record, state="broken", reason=reason)
         elif record.remembered:
             record = replace(record, state="ok", reason="", remembered=False)
-        return reason, Finding(record, report.get("milliseconds"), tuple(report.get("heavy", ())))
+        return reason, Finding(
+            record,
+            report.get("milliseconds"),
+            tuple(report.get("heavy", ())),
+            report.get("cpu_milliseconds"),
+        )

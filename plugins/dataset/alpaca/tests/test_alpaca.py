@@ -1,10 +1,8 @@
 """Alpaca rows to conversations."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ft.api import Conversation, Message, Part, RowError
+from ft.api import Message, Part, RowError
 from ft_dataset_alpaca import dataset
 
 IDENTITY = {
@@ -24,10 +22,6 @@ def turns(example):
 
 def test_a_row_of_the_identity_set():
     assert turns(align(IDENTITY)) == [("user", "hi"), ("assistant", IDENTITY["output"])]
-
-
-def test_the_example_of_the_format():
-    assert turns(align(dataset.example))[0] == ("user", "Translate into French.\nGood morning")
 
 
 def test_all_columns():
@@ -89,31 +83,3 @@ def test_the_field_at_fault_is_named(change, field):
     with pytest.raises(RowError) as caught:
         align({**IDENTITY, **change})
     assert caught.value.field == field
-
-
-ANY = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.sampled_from(["<image>"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=6,
-)
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(["instruction", "input", "output", "system", "history", "images"]), ANY
-    )
-)
-def test_any_row_is_an_example_or_a_row_error(change):
-    try:
-        example = align({**IDENTITY, **change})
-    except RowError as error:
-        if not error.field:
-            pytest.fail(f"names no field: {error}")
-    else:
-        assert isinstance(example, Conversation)
-        assert example.messages[-1].role == "assistant"

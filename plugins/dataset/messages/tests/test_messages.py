@@ -1,10 +1,8 @@
 """OpenAI rows to conversations."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ft.api import Conversation, Message, Part, RowError, ToolCall
+from ft.api import Message, Part, RowError, ToolCall
 from ft_dataset_messages import dataset
 
 MLLM = {
@@ -165,47 +163,3 @@ def test_the_field_at_fault_is_named(row, field):
     with pytest.raises(RowError) as caught:
         align(row)
     assert caught.value.field == field
-
-
-ANY = st.recursive(
-    st.none() | st.integers() | st.text() | st.sampled_from(["<image>", '{"name": "f"}', "[]"]),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["name", "url", "data", "bytes", "x"]), inner)
-    ),
-    max_leaves=6,
-)
-PART = st.fixed_dictionaries(
-    {"type": st.sampled_from(["text", "image", "image_url", "input_audio", "tool_call", "?"])},
-    optional={"text": ANY, "image_url": ANY, "input_audio": ANY, "value": ANY},
-)
-TURN = st.fixed_dictionaries(
-    {
-        "role": st.sampled_from(["user", "assistant", "tool", "?"]),
-        "content": st.lists(PART, max_size=3) | ANY,
-    },
-    optional={"weight": ANY, "train": ANY, "tool_calls": ANY, "name": ANY, "thinking": ANY},
-)
-
-
-@given(
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "messages": st.lists(TURN | ANY, max_size=4) | ANY,
-            "prompt": ANY,
-            "completion": ANY,
-            "tools": ANY,
-            "images": ANY,
-        },
-    )
-)
-def test_any_row_is_an_example_or_a_row_error(row):
-    try:
-        example = align(row)
-    except RowError as error:
-        if not error.field:
-            pytest.fail(f"names no field: {error}")
-    else:
-        assert isinstance(example, Conversation)
-        assert any(message.role == "assistant" for message in example.messages)

@@ -1,8 +1,6 @@
 """Preference rows to pairs and verdicts."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ft.api import Feedback, Message, Part, Preference, RowError
 from ft_dataset_preference import dataset
@@ -136,36 +134,3 @@ def test_the_field_at_fault_is_named(row, field):
     with pytest.raises(RowError) as caught:
         align(row)
     assert caught.value.field == field
-
-
-ANY = st.recursive(
-    st.none() | st.integers() | st.text(max_size=5) | st.sampled_from(["\n\nHuman:", "[]"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=5,
-)
-TURN = st.sampled_from([ASKED, GOOD, BAD, DPO["chosen"]])
-TURNS = st.lists(TURN, max_size=4) | TURN | ANY
-
-
-@given(
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "prompt": TURNS,
-            "chosen": TURNS,
-            "rejected": TURNS,
-            "completion": TURNS,
-            "label": st.booleans() | ANY,
-            "margin": ANY,
-        },
-    )
-)
-def test_any_row_is_an_example_or_a_row_error(row):
-    try:
-        example = align(row)
-    except RowError as error:
-        if not error.field:
-            pytest.fail(f"names no field: {error}")
-    else:
-        assert isinstance(example, (Preference, Feedback))
-        assert example.prompt

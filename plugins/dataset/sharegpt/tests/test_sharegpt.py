@@ -3,10 +3,8 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ft.api import Conversation, Message, Part, RowError, ToolCall
+from ft.api import Message, Part, RowError, ToolCall
 from ft_dataset_sharegpt import dataset
 
 GLAIVE = {
@@ -39,10 +37,6 @@ def test_a_row_of_glaive():
     ]
     assert example.tools == [{"type": "function", "function": json.loads(GLAIVE["tools"])[0]}]
     assert example.extra == {}
-
-
-def test_the_example_of_the_format():
-    assert len(align(dataset.example).messages) == 4
 
 
 def test_several_calls_in_one_turn_and_arguments_as_text():
@@ -133,31 +127,3 @@ def test_the_field_at_fault_is_named(row, field):
     with pytest.raises(RowError) as caught:
         align(row)
     assert caught.value.field == field
-
-
-ANY = st.recursive(
-    st.none() | st.integers() | st.text() | st.sampled_from(["<image>", '{"name": "f"}', "[]"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=6,
-)
-TURN = st.fixed_dictionaries(
-    {"from": st.sampled_from(["human", "gpt", "function_call", "observation", "?"]), "value": ANY},
-    optional={"weight": ANY, "train": ANY, "tool_calls": ANY, "name": ANY, "reasoning": ANY},
-)
-
-
-@given(
-    st.fixed_dictionaries(
-        {"conversations": st.lists(TURN | ANY, max_size=4) | ANY},
-        optional={"tools": ANY, "system": ANY, "images": ANY, "audios": ANY},
-    )
-)
-def test_any_row_is_an_example_or_a_row_error(row):
-    try:
-        example = align(row)
-    except RowError as error:
-        if not error.field:
-            pytest.fail(f"names no field: {error}")
-    else:
-        assert isinstance(example, Conversation)
-        assert any(message.role == "assistant" for message in example.messages)

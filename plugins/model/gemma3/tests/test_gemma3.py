@@ -1,10 +1,7 @@
-from itertools import chain
-
 import pytest
 import torch
 from families import assert_groups, assert_packs, assert_trains, load, random_ids, run_of
 from PIL import Image
-from published import assert_as_published, conversations, conversations_with_images
 from tiny import write_tiny
 
 from ft.api import Conversation, InputError, Message, Part, Trainer
@@ -90,8 +87,3 @@ def test_refuses_to_pack_images(folder):
     assert encode(run, [])
     with pytest.raises(InputError, match="packed"):
         encode(run, ["red"])
-
-
-def test_renders_as_published():
-    examples = chain(conversations(), conversations_with_images())
-    assert assert_as_published(template.jinja, "unsloth/gemma-3-1b-it", examples) > 600

@@ -1,10 +1,7 @@
-from itertools import chain
-
 import pytest
 import torch
 from families import assert_groups, assert_trains, load, random_ids, run_of
 from PIL import Image
-from published import assert_as_published, conversations, conversations_with_images
 from tiny import write_tiny
 
 from ft.api import Conversation, InputError, Message, Part
@@ -90,11 +87,3 @@ def test_refuses_a_video_without_torchvision(folder):
 
 def test_does_not_accept_packing():
     assert "packing" not in family.bind("qwen2-5-vl").capabilities().accepts
-
-
-def test_renders_as_published():
-    examples = chain(conversations(), conversations_with_images())
-    compared = assert_as_published(
-        template.jinja, "Qwen/Qwen2.5-VL-7B-Instruct", examples, {"add_vision_id": True}
-    )
-    assert compared > 1600

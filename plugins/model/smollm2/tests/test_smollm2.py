@@ -1,9 +1,8 @@
 import pytest
 from families import assert_groups, assert_packs, assert_trains, load, random_ids
-from published import assert_as_published, conversations
 from tiny import write_tiny
 
-from ft_model_smollm2 import family, template
+from ft_model_smollm2 import family
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +18,3 @@ def test_trains(model):
 
 def test_packed_equals_unpacked(model):
     assert_packs(model)
-
-
-def test_renders_as_published():
-    compared = assert_as_published(
-        template.jinja, "HuggingFaceTB/SmolLM2-135M-Instruct", conversations()
-    )
-    assert compared > 400

@@ -23,10 +23,9 @@ def test_format():
     )
 
 
-def test_marks_the_answers():
-    rendered = text_of([Message("system", "Be kind."), *TURNS, *TURNS])
+def test_system_text_takes_the_place_of_the_first_sentence():
+    rendered = text_of([Message("system", "Be kind."), *TURNS])
     assert rendered.text.startswith("Be kind.\n\n### Instruction:\n")
-    assert [rendered.text[a:b] for a, b, _ in rendered.spans] == ["Hi.</s>"] * 2
 
 
 def test_needs_an_end_token():

@@ -1,27 +1,394 @@
-"""Model families: the architecture builds, trains, packs, saves and comes back."""
+"""Model families: the architecture builds, and its checkpoints come back as they were."""
 
 from __future__ import annotations
 
-from ft.conformance.bench import tiny_run, train
-from ft.conformance.check import check
+from typing import Any
+
+from ft.conformance.bench import logits, refusal, save, some, tiny_run, train
+from ft.conformance.check import Skip, check
+from ft.conformance.models import assert_same_state
 from ft.conformance.subject import Subject
+from ft.conformance.tiny import write_tiny
+
+LARGEST = 1_000_000
+"""Parameters that a test model may have."""
 
 
 @check("model")
-def loss_falls(subject: Subject) -> None:
-    """The loss falls.
+def builds(subject: Subject) -> None:
+    """A small model builds, and its parts agree on the vocabulary.
 
-    Why: a family whose forward pass ignores its input, or whose weights receive no gradient,
-    loads and runs and learns nothing.
+    Why: every other check stands on the small model of ``tiny_config``, and adapters, trainers
+    and losses find embeddings and output layer by the methods that transformers has for that.
 
-    Passes: eight optimizer steps on eight random rows, all weights training, end with a finite
-    loss at least a tenth below the first.
+    Passes: ``tiny_config`` gives a configuration of the declared model type, which loads again
+    from the checkpoint; the model has less than a million parameters, all finite;
+    ``get_input_embeddings`` and ``get_output_embeddings`` find both layers; each has a row for
+    every token of the tokenizer, which says where in the text a token came from.
 
-    Fails: a forward pass under ``torch.no_grad()``; logits that are one position off.
+    Fails: a configuration of another type; a model of published size; an output layer that
+    only the forward pass knows of; a tokenizer with more tokens than the embeddings have rows.
 
-    Example: ``the loss went from 6.31 to 6.30 in 8 steps``.
+    Example: ``the tokenizer has 515 tokens and the input embeddings 512 rows``.
     """
-    losses = train(tiny_run(subject))
-    assert losses[-1] < 0.9 * losses[0], (
-        f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g} in {len(losses)} steps"
+    import torch
+
+    run = tiny_run(subject)
+    model: Any = run.model
+    wanted, found = subject.model_type, run.config.model_type
+    assert found == wanted, f"tiny_config({wanted!r}) gives a configuration of type {found!r}"
+    size = sum(parameter.numel() for parameter in model.parameters())
+    assert size < LARGEST, f"the small model has {size:,} parameters, and may have {LARGEST:,}"
+    odd = [name for name, p in model.named_parameters() if not torch.isfinite(p).all()]
+    assert not odd, f"not every number is finite in the fresh weights of {some(odd)}"
+    tokens = max([len(run.tokenizer), *(i + 1 for i in run.tokenizer.all_special_ids)])
+    for what in ("input", "output"):
+        layer = getattr(model, f"get_{what}_embeddings")()
+        assert layer is not None, f"get_{what}_embeddings() finds no layer"
+        rows = layer.weight.shape[0]
+        assert rows >= tokens, (
+            f"the tokenizer has {tokens} tokens and the {what} embeddings {rows} rows"
+        )
+    assert run.tokenizer.is_fast, "the tokenizer does not say which text a token came from"
+    width = logits(model).shape[-1]
+    assert width == rows, f"the model gives {width} logits and its output layer has {rows} rows"
+
+
+@check("model", needs="linear-layers")
+def linear_layers(subject: Subject) -> None:
+    """The model has linear layers that an adapter can wrap.
+
+    Why: a family that provides ``linear-layers`` promises LoRA and its kin something to work
+    on. They look for modules of torch's ``Linear`` (or transformers' ``Conv1D``) outside of
+    the output layer, and in the part ``language`` where the family declares that.
+
+    Passes: there is at least one such layer in ``language``, or outside of every part; its
+    weights are used by the forward pass.
+
+    Fails: weights that are plain parameters, multiplied by hand; a group ``language`` whose
+    prefix no layer is under.
+
+    Example: ``no linear layer outside of the output layer: an adapter has nothing to wrap``.
+    """
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    run = tiny_run(subject)
+    model: Any = run.model
+    head = model.get_output_embeddings()
+    linear = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not head
+    ]
+    assert linear, "no linear layer outside of the output layer: an adapter has nothing to wrap"
+    chosen = [name for name in linear if run.family.group_of(name) in ("language", None)]
+    assert chosen, (
+        "no linear layer lies in the part 'language' or outside of all parts, where adapters look "
+        f"unless they are told otherwise; {some(linear, 1)} lie elsewhere"
     )
+    used: set[str] = set()
+    for name, module in model.named_modules():
+        if name in chosen:
+            module.register_forward_hook(lambda *_, name=name: used.add(name))
+    logits(model)
+    assert used, f"the forward pass calls no linear layer, {some(chosen, 1)} for one"
+
+
+@check("model", needs="decoder-layers")
+def decoder_layers(subject: Subject) -> None:
+    """The decoder layers are a list of one class.
+
+    Why: methods that train some layers, add some or take some out find them as a list, and
+    treat all of it alike.
+
+    Passes: the model has a ``ModuleList`` with as many modules as the configuration has
+    ``num_hidden_layers``, all of one class.
+
+    Fails: layers under names of their own; an embedding or a norm among them.
+
+    Example: ``no ModuleList holds 2 layers of one class (those there are: layers: Layer,
+    OtherLayer)``.
+    """
+    from torch import nn
+
+    run = tiny_run(subject)
+    count = run.config.get_text_config().num_hidden_layers
+    lists = {n: m for n, m in run.model.named_modules() if isinstance(m, nn.ModuleList)}
+    classes = {n: [type(layer).__name__ for layer in m] for n, m in lists.items()}
+    found = [n for n, names in classes.items() if len(names) == count and len(set(names)) == 1]
+    listed = "; ".join(f"{n}: {', '.join(dict.fromkeys(names))}" for n, names in classes.items())
+    assert found, f"no ModuleList holds {count} layers of one class (those there are: {listed})"
+
+
+@check("model")
+def fused_experts(subject: Subject) -> None:
+    """Every declared expert tensor exists, and every expert tensor is declared.
+
+    Why: experts in one tensor are no linear layers, so adapters find them by the names in
+    ``fused_experts`` alone. A name that fits nothing is passed over without a word, and what
+    is not declared is never trained.
+
+    Passes: each name is the end of a 3-dimensional parameter's name in at least one of the
+    family's model types, and in this one all such parameters outside of convolutions are
+    declared.
+
+    Fails: a name from an older release of transformers; a family that declares one of two.
+
+    Example: ``fused_experts has 'mlp.experts.w1', and no model type of the family has a
+    3-dimensional parameter of that name``.
+    """
+    run = tiny_run(subject)
+    family = run.family
+    here = _expert_tensors(run.model)
+    undeclared = [n for n in here if not f".{n}".endswith(tuple(f".{e}" for e in family.fused_experts))]
+    assert not undeclared, f"{some(undeclared)} of 3 dimensions: fused_experts does not name it"
+    if not family.fused_experts:
+        raise Skip("it declares no fused experts, and has none")
+    names = [f".{name}" for name in here]
+    for number, model_type in enumerate(family.model_types):
+        if model_type != subject.model_type:
+            other = tiny_run(_of_type(subject, model_type, subject.folder / f"{number}")).model
+            names += [f".{name}" for name in _expert_tensors(other)]
+    for expert in family.fused_experts:
+        assert any(name.endswith(f".{expert}") for name in names), (
+            f"fused_experts has {expert!r}, and no model type of the family has a 3-dimensional "
+            "parameter of that name"
+        )
+
+
+def _expert_tensors(model: Any) -> list[str]:
+    convolutions = tuple(n for n, m in model.named_modules() if "Conv" in type(m).__name__)
+    return [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.ndim == 3 and name.rpartition(".")[0] not in convolutions
+    ]
+
+
+def _of_type(subject: Subject, model_type: str, folder: Any) -> Subject:
+    from dataclasses import replace
+
+    return replace(subject, model_type=model_type, folder=folder)
+
+
+@check("model")
+def groups(subject: Subject) -> None:
+    """The parts that can be frozen cover the model, and none shares its prefix with another.
+
+    Why: with parts, a recipe says what trains: "the projector", "all but the vision tower". A
+    parameter in no part is frozen or trained against what the user asked for.
+
+    Passes: every parameter outside of the output layer belongs to a part; no two parts have
+    the same prefix (one inside another is fine: the longest wins); every part has a parameter
+    in at least one of the family's model types. A model type that has none of the parts at
+    all, such as the text model of a family that sees, is not looked at.
+
+    Fails: a projector that was forgotten; a prefix with a letter too few; two names for one
+    part.
+
+    Example: ``no part has model.projector.weight; the parts: vision, language``.
+    """
+    family: Any = subject.plugin
+    if not family.groups:
+        raise Skip("it declares no parts")
+    twice = [g for g, prefix in family.groups.items() if [*family.groups.values()].count(prefix) > 1]
+    assert not twice, f"{' and '.join(twice)} have the same prefix {family.groups[twice[0]]!r}"
+    found: dict[str, list[str]] = {}
+    for number, model_type in enumerate(family.model_types or (subject.model_type,)):
+        model = tiny_run(_of_type(subject, model_type, subject.folder / f"{number}")).model
+        found[model_type] = _outside_the_head(model)
+    filled = {family.group_of(name) for names in found.values() for name in names}
+    empty = sorted(family.groups.keys() - filled)
+    assert not empty, (
+        f"no parameter of any model type lies in the part {empty[0]!r} "
+        f"({family.groups[empty[0]]}), nearest: {some(found[subject.model_type], 1)}"
+    )
+    names = found[subject.model_type]
+    outside = [name for name in names if family.group_of(name) is None]
+    if len(outside) == len(names):
+        raise Skip(f"{subject.model_type} has none of the parts")
+    assert not outside, f"no part has {some(outside)}; the parts: {', '.join(family.groups)}"
+
+
+def _outside_the_head(model: Any) -> list[str]:
+    head = model.get_output_embeddings()
+    own = {id(p) for p in head.parameters()} if head is not None else set()
+    tied = {id(p) for p in model.get_input_embeddings().parameters()}
+    return [n for n, p in model.named_parameters() if id(p) not in own - tied]
+
+
+@check("model")
+def saves_and_loads(subject: Subject) -> None:
+    """A trained model comes back from its folder bit for bit.
+
+    Why: what is served is what was saved, not what was trained.
+
+    Passes: after one step the result is saved and loaded as ``ft`` does it, and both have the
+    same tensors under the same names and give the same logits, bit for bit.
+
+    Fails: a weight that is stored under a name which loading does not know; weights stored in
+    lower precision; a change to the loaded weights that is made again at each load.
+
+    Example: ``after saving and loading: 1 of 21 tensors differ, such as norm.weight``.
+    """
+    run = tiny_run(subject, trainer={"steps": 1})
+    train(run)
+    folder = save(run)
+    loaded: Any = run.load_result()
+    what = f"after saving to {folder.name} and loading"
+    assert_same_state(loaded, run.model, what)
+    assert logits(loaded).equal(logits(run.model)), f"{what}: the logits differ"
+
+
+@check("model")
+def shards(subject: Subject) -> None:
+    """A checkpoint of several files loads as one of one file does.
+
+    Why: large checkpoints are published in shards. A family with loading code of its own that
+    reads one file of them trains on weights of which most are random.
+
+    Passes: the small model, saved with a small ``max_shard_size``, lies in several files; the
+    family loads it with the same tensors and logits, bit for bit.
+
+    Fails: loading that takes the first file, or looks for ``model.safetensors`` only.
+
+    Example: ``loaded from 6 files: 12 of 21 tensors differ, such as lm_head.weight``.
+    """
+    run = tiny_run(subject)
+    folder = subject.folder / "shards"
+    model: Any = run.model
+    model.save_pretrained(folder, max_shard_size="100KB")
+    files = sorted(folder.glob("*.safetensors"))
+    assert len(files) > 1, "save_pretrained ignores max_shard_size: it wrote one file"
+    loaded = run.load_base(folder)
+    what = f"loaded from {len(files)} files"
+    assert_same_state(loaded, model, what)
+    assert logits(loaded).equal(logits(model)), f"{what}: the logits differ"
+
+
+@check("model")
+def tied_weights(subject: Subject) -> None:
+    """Tied embeddings are one tensor, also after saving and loading.
+
+    Why: a checkpoint with tied embeddings stores them once. Loaded without the tie, the output
+    layer starts at random; loaded as a copy, the two drift apart in training.
+
+    Passes: with ``tie_word_embeddings`` in the configuration, input and output embeddings of
+    the loaded model share their memory, still do after one step of training, a save and a
+    load, and the logits are the same bit for bit.
+
+    Fails: loading code that reads weights without ``tie_weights()``; an output layer that is
+    replaced after loading.
+
+    Example: ``the configuration ties the embeddings, and the loaded model has two tensors``.
+    """
+    family: Any = subject.plugin
+    config = family.tiny_config(subject.model_type)
+    holders = [c for c in (config, config.get_text_config()) if hasattr(c, "tie_word_embeddings")]
+    can_tie = getattr(tiny_run(subject, folder="probe").model, "_tied_weights_keys", None)
+    if not holders or not can_tie:
+        raise Skip("its embeddings are never tied")
+    for holder in holders:
+        holder.tie_word_embeddings = True
+    tied = _of_type(subject, subject.model_type, subject.folder / "tied")
+    template: Any = subject.partner("template")
+    write_tiny(tied.folder / "model", family, subject.model_type, template, config)
+    run = tiny_run(tied, trainer={"steps": 1})
+    _assert_tied(run.model, "the configuration ties the embeddings, and the loaded model")
+    train(run)
+    _assert_tied(run.model, "the embeddings were tied, and after a step the model")
+    save(run)
+    loaded: Any = run.load_result()
+    _assert_tied(loaded, "the embeddings were tied, and after saving and loading the model")
+    assert logits(loaded).equal(logits(run.model)), "after saving and loading the logits differ"
+
+
+def _assert_tied(model: Any, what: str) -> None:
+    one, other = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    assert one.data_ptr() == other.data_ptr(), f"{what} has two tensors"
+
+
+@check("model")
+def fresh_weights(subject: Subject) -> None:
+    """Random weights are fresh, follow the seed, and nothing else does.
+
+    Why: ``model.random_weights: true`` starts pre-training from scratch. A family that loads
+    the checkpoint all the same trains something else than the user believes.
+
+    Passes: from a folder with a configuration and no weights the model builds; from the
+    checkpoint it builds with other weights than those; the same seed gives the same weights,
+    and another seed others.
+
+    Fails: loading code that never asks ``run.random_weights``; weights that are left
+    uninitialized.
+
+    Example: ``random_weights gives the weights of the checkpoint``.
+    """
+    import torch
+
+    folder = tiny_run(subject).model_folder
+    trained = tiny_run(subject).model.state_dict()
+    for file in folder.glob("*.safetensors*"):
+        file.rename(subject.folder / file.name)
+    family = subject.bind(random_weights=True)
+    built = []
+    for seed, back in ((1, False), (1, True), (2, True)):
+        if back:
+            for file in subject.folder.glob("*.safetensors*"):
+                file.rename(folder / file.name)
+        torch.manual_seed(seed)
+        run = tiny_run(subject, folder=f"seed-{len(built)}", seed=seed, model=family)
+        built.append({name: p.detach().clone() for name, p in run.model.named_parameters()})
+    name = max(built[0], key=lambda name: built[0][name].numel())
+    assert all(torch.isfinite(p).all() for p in built[0].values()), "fresh weights are not finite"
+    assert not built[1][name].equal(trained[name]), (
+        "random_weights gives the weights of the checkpoint"
+    )
+    assert built[0][name].equal(built[1][name]), "the same seed gives other fresh weights"
+    assert not built[0][name].equal(built[2][name]), "another seed gives the same fresh weights"
+
+
+@check("model")
+def missing_weights(subject: Subject) -> None:
+    """Missing weights are never made up in silence.
+
+    Why: a model whose weights were not downloaded, or not all of them, trains like any other
+    and ends far worse, and nobody knows why.
+
+    Passes: a folder with a configuration and no weights is refused with an ``InputError``;
+    where a single tensor is missing, the family refuses, or warns through ``run.progress`` by
+    the tensor's name.
+
+    Fails: building a fresh model where no file is found; ``load_state_dict(strict=False)``
+    whose result nobody looks at.
+
+    Example: ``the checkpoint lacks layers.1.up_proj.weight, and loading it says nothing``.
+    """
+    from safetensors.torch import load_file, save_file
+
+    from ft.api import InputError
+
+    run = tiny_run(subject)
+    progress: Any = run.progress
+    file = run.model_folder / "model.safetensors"
+    tensors = load_file(file)
+    # one of a decoder layer: embeddings and output layer may be tied, and so not be stored
+    name = max((n for n in tensors if tensors[n].ndim == 2), key=_layer_number)
+    save_file({n: t for n, t in tensors.items() if n != name}, file, {"format": "pt"})
+    progress.lines.clear()
+    try:
+        run.load_base()
+    except InputError:
+        pass
+    else:
+        said = " ".join(progress.lines)
+        tail = ".".join(name.rsplit(".", 2)[-2:])
+        assert tail in said, f"the checkpoint lacks {name}, and loading it says {said or 'nothing'}"
+    file.unlink()
+    with refusal("a folder without weights"):
+        run.load_base()
+
+
+def _layer_number(name: str) -> tuple[int, str]:
+    return max((int(part) for part in name.split(".") if part.isdigit()), default=-1), name

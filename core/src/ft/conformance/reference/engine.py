@@ -30,9 +30,9 @@ class StepByStep(Engine):
         """Write until a stop token or ``max_new_tokens``."""
         import torch
 
-        generator = torch.Generator(run.device) if sampling.seed is not None else None
-        if generator is not None:
-            generator.manual_seed(sampling.seed)
+        generator = None
+        if sampling.seed is not None:
+            generator = torch.Generator(run.device).manual_seed(sampling.seed)
         ids: list[int] = []
         stream = Stream(run, sampling.stream)
         finished = False

@@ -18,9 +18,9 @@ class Int8Linear(nn.Linear):
     def __init__(self, linear: nn.Linear):
         nn.Module.__init__(self)
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        weight = linear.weight.detach()
+        weight = linear.weight.detach().float()
         scale = (weight.abs().amax(1, keepdim=True) / 127).clamp(min=1e-12)
-        rounded = (weight / scale).round().to(int8)
+        rounded = (weight / scale).round().clamp(-127, 127).to(int8)
         self.weight = nn.Parameter(rounded, requires_grad=False)
         self.register_buffer("scale", scale)
         self.bias = cast(nn.Parameter, linear.bias)

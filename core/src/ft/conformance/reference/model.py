@@ -55,7 +55,7 @@ family = Family(
     vendor="ft",
     model_types=("ft-reference",),
     templates="reference",
-    groups={"embeddings": "embed_tokens", "layers": "layers", "norm": "norm"},
+    groups={"embeddings": "embed_tokens", "language": "layers", "norm": "norm"},
     accepts=("packing",),
 )
 media_family = MediaFamily(

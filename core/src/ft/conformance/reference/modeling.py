@@ -34,6 +34,7 @@ class ReferenceConfig(PretrainedConfig):
         head_dim: int = 16,
         max_position_embeddings: int = 512,
         initializer_range: float = 0.02,
+        tie_word_embeddings: bool = False,
         **kwargs: Any,
     ):
         self.vocab_size = vocab_size
@@ -45,6 +46,7 @@ class ReferenceConfig(PretrainedConfig):
         self.head_dim = head_dim
         self.max_position_embeddings = max_position_embeddings
         self.initializer_range = initializer_range
+        self.tie_word_embeddings = tie_word_embeddings
         super().__init__(**kwargs)
 
 
@@ -116,6 +118,7 @@ class ReferenceModel(PreTrainedModel, GenerationMixin):
     _supports_sdpa = True
     _supports_attention_backend = True
     _no_split_modules = ["Layer"]
+    _tied_weights_keys = {"lm_head.weight": "embed_tokens.weight"}
 
     def __init__(self, config: ReferenceConfig):
         super().__init__(config)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Int8(Quantizer):
     """Rounds the weights of linear layers, the output layer left out."""
 
-    drift = 0.02
+    drift = 0.05
 
     def bits_per_weight(self) -> float:
         return 8.1  # a float32 scale for each row of some hundreds of weights

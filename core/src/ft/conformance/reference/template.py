@@ -23,10 +23,22 @@ class Reference(Template):
         if match := _THOUGHT.match(text):
             reasoning, text = match[1], text[match.end() :]
         try:
-            calls = [ToolCall(**json.loads(match[1])) for match in _CALL.finditer(text)]
-        except (ValueError, TypeError):
+            calls = [_read_call(match[1]) for match in _CALL.finditer(text)]
+        except (ValueError, RecursionError):
+            # not a call after all: what the model wrote is kept as text
             return Message("assistant", text, reasoning=reasoning)
         return Message("assistant", _CALL.sub("", text), tool_calls=calls, reasoning=reasoning)
+
+
+def _read_call(text: str) -> ToolCall:
+    """The call that a model wrote; raises ``ValueError`` where it is none."""
+    call = json.loads(text)
+    if not isinstance(call, dict) or call.keys() != {"name", "arguments"}:
+        raise ValueError("not a name with arguments")
+    name, arguments = call["name"], call["arguments"]
+    if not isinstance(name, str) or not isinstance(arguments, dict):
+        raise ValueError("a name of another type, or arguments")
+    return ToolCall(name, arguments)
 
 
 template = Reference(

@@ -6,7 +6,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING
 
-from ft.api import Adapter, Field, InputError, PluginOptions, Run, hookimpl
+from ft.api import Adapter, Capabilities, Field, InputError, PluginOptions, Run, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +34,10 @@ class Freeze(Adapter):
         groups: list[str] = Field(
             default_factory=list, description="whole parts that train, such as projector"
         )
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        return said.also(needs={"decoder-layers"}) if self.options.layers else said
 
     @hookimpl
     def ft_adapt_model(self, run: Run, model: nn.Module) -> nn.Module:

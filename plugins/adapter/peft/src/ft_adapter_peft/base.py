@@ -6,14 +6,23 @@ import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from ft.api import Adapter, Field, InputError, PluginOptions, RecipePath, Run, hookimpl
+from ft.api import (
+    Adapter,
+    Capabilities,
+    Field,
+    InputError,
+    PluginOptions,
+    RecipePath,
+    Run,
+    hookimpl,
+)
 from ft_adapter_peft.targets import linear_layers
 
 if TYPE_CHECKING:
@@ -80,6 +89,8 @@ class PeftAdapter(Adapter):
         wanted = self.options.target
         layers = linear_layers(model, run.family, self.options.groups)
         if wanted == "all-linear":
+            if not layers:
+                raise InputError("this model has no linear layer that an adapter can wrap")
             return layers
         if isinstance(wanted, str):
             found = any(re.fullmatch(wanted, name) for name, _ in model.named_modules())
@@ -168,6 +179,7 @@ class PeftAdapter(Adapter):
         from peft import PeftModel
 
         _require_adapter(folder)
+        _require_width(base, folder)
         try:
             model = PeftModel.from_pretrained(base, folder, is_trainable=trainable)
         except (RuntimeError, ValueError) as error:
@@ -201,6 +213,12 @@ class PeftAdapter(Adapter):
     def ft_merge_model(self, model: Any) -> nn.Module:
         if not hasattr(model, "merge_and_unload"):
             raise InputError(f"adapter {self.name} cannot be merged into its base")
+        if not all(p.is_floating_point() for p in model.parameters()):
+            raise InputError(
+                f"adapter {self.name} cannot be merged into quantized weights: what is added would "
+                "be rounded with them",
+                hint="`ft export` merges into the base in full precision",
+            )
         try:
             return model.merge_and_unload(safe_merge=True)
         except (NotImplementedError, AttributeError) as error:
@@ -224,7 +242,13 @@ class PeftAdapter(Adapter):
 
     @hookimpl
     def ft_use_adapter(self, run: Run, model: Any, name: str | None) -> Any:
+        if "switchable-adapter" not in self.capabilities().provides:
+            return None  # biases of the base have moved, say
         return _switched(model, name)
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        return said.also(provides={"starts-at-base"}) if self.starts_at_base() else said
 
     def starts_at_base(self) -> bool:
         """Whether the adapted model computes what the base does until the first step."""
@@ -240,6 +264,28 @@ class PeftAdapter(Adapter):
 def _require_adapter(folder: Path) -> None:
     if not (folder / "adapter_config.json").is_file():
         raise InputError("no PEFT adapter lies here", where=str(folder))
+
+
+def _require_width(base: Any, folder: Path) -> None:
+    """Raise :class:`InputError` where virtual tokens are of another width than the base's own.
+
+    PEFT makes them as wide as the saved configuration says, and fails in the first forward.
+    """
+    from peft import PeftConfig
+
+    config = PeftConfig.from_pretrained(str(folder))
+    saved = getattr(config, "token_dim", None)
+    # keys and values, which a prefix consists of, may be narrower
+    if saved is None or _plain(config.peft_type) == "PREFIX_TUNING":
+        return
+    width = base.get_input_embeddings().weight.shape[1]
+    if saved != width:
+        raise InputError(
+            f"this adapter was made for another base model (virtual tokens: adapter [{saved}], "
+            f"base [{width}])",
+            where=str(folder),
+            hint="its adapter_config.json says which base it belongs to",
+        )
 
 
 def _named(model: nn.Module, target: str | list[str] | set[str]) -> set[str]:
@@ -277,7 +323,9 @@ def _switched(model: Any, name: str | None) -> Iterator[None]:
     former = model.active_adapter
     with _same_frozen(model):
         if name is None:
-            with model.disable_adapter():
+            with ExitStack() as stack:
+                with _same_frozen(model):
+                    stack.enter_context(model.disable_adapter())
                 yield
             return
         try:

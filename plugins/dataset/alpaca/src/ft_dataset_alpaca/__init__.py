@@ -25,6 +25,12 @@ class Alpaca(Dataset):
         "input": "Good morning",
         "output": "Bonjour",
     }
+    aligned = Conversation(
+        [
+            Message("user", "Translate into French.\nGood morning"),
+            Message("assistant", "Bonjour"),
+        ]
+    )
 
     @hookimpl
     def ft_align_row(self, row: Mapping[str, Any]) -> Conversation:

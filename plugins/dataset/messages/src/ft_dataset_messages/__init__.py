@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ft.api import Conversation, Dataset, Field, hookimpl
+from ft.api import Conversation, Dataset, Field, Message, hookimpl
 from ft.api.rows import (
     OPENAI,
     MediaColumns,
@@ -38,6 +38,9 @@ class Messages(Dataset):
             {"role": "assistant", "content": "Oslo."},
         ]
     }
+    aligned = Conversation(
+        [Message("user", "What is the capital of Norway?"), Message("assistant", "Oslo.")], tools=[]
+    )
 
     @hookimpl
     def ft_align_row(self, row: Mapping[str, Any]) -> Conversation:

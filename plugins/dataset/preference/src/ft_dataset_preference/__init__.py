@@ -49,6 +49,12 @@ class PreferenceRows(Dataset):
         "chosen": "7 is a prime number.",
         "rejected": "8 is a prime number.",
     }
+    aligned = Preference(
+        prompt=[Message("user", "Name a prime number.")],
+        chosen=[Message("assistant", "7 is a prime number.")],
+        rejected=[Message("assistant", "8 is a prime number.")],
+        tools=[],
+    )
 
     @hookimpl
     def ft_align_row(self, row: Mapping[str, Any]) -> Example:

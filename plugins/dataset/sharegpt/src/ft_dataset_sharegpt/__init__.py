@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ft.api import Conversation, Dataset, Field, hookimpl
+from ft.api import Conversation, Dataset, Field, Message, ToolCall, hookimpl
 from ft.api.rows import (
     SHAREGPT,
     MediaColumns,
@@ -49,6 +49,23 @@ class ShareGpt(Dataset):
         "tools": '[{"name": "temperature", "parameters": {"type": "object", "properties": '
         '{"city": {"type": "string"}}}}]',
     }
+    aligned = Conversation(
+        [
+            Message("user", "How warm is it in Oslo?"),
+            Message("assistant", tool_calls=[ToolCall("temperature", {"city": "Oslo"})]),
+            Message("tool", '{"celsius": 4}'),
+            Message("assistant", "It is 4 °C in Oslo."),
+        ],
+        tools=[
+            {
+                "type": "function",
+                "function": {
+                    "name": "temperature",
+                    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+                },
+            }
+        ],
+    )
 
     @hookimpl
     def ft_align_row(self, row: Mapping[str, Any]) -> Conversation:

@@ -17,6 +17,7 @@ class PlainText(Dataset):
 
     produces = (Text,)
     example = {"text": "The quick brown fox jumps over the lazy dog."}
+    aligned = Text("The quick brown fox jumps over the lazy dog.")
 
     @hookimpl
     def ft_align_row(self, row: Mapping[str, Any]) -> Text:

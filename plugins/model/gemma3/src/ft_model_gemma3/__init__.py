@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ft.api import (
     TINY,
@@ -16,9 +17,13 @@ from ft.api import (
     hookimpl,
 )
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
 template = Template(
     (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8"),
     stop=("<end_of_turn>",),
+    published=("unsloth/gemma-3-1b-it",),
 )
 
 _TINY_TEXT = {
@@ -48,6 +53,23 @@ class Gemma3(ModelFamily):
                 where=str(row.origin) if row.origin else None,
                 hint="set trainer.packing: false",
             )
+
+    def tiny_processor(self, config: PretrainedConfig, tokenizer: Any) -> Any:
+        vision = getattr(config, "vision_config", None)
+        if vision is None:
+            return tokenizer
+        import transformers
+
+        for name, token in self.media_tokens.items():
+            setattr(config, f"{name}_index", tokenizer.convert_tokens_to_ids(token))
+        return transformers.Gemma3Processor(
+            image_processor=transformers.Gemma3ImageProcessorPil(
+                size={"height": vision.image_size, "width": vision.image_size}
+            ),
+            tokenizer=tokenizer,
+            chat_template=tokenizer.chat_template,
+            image_seq_length=config.mm_tokens_per_image,
+        )
 
 
 family = Gemma3(
@@ -88,10 +110,12 @@ family = Gemma3(
                 "vision_use_head": False,
             },
             "mm_tokens_per_image": 4,
-            "boi_token_index": 509,
-            "eoi_token_index": 510,
-            "image_token_index": 511,
         },
+    },
+    media_tokens={
+        "boi_token": "<start_of_image>",
+        "eoi_token": "<end_of_image>",
+        "image_token": "<image_soft_token>",
     },
     accepts=("images", "packing"),
 )

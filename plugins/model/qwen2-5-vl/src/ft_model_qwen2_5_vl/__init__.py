@@ -6,18 +6,38 @@ rows would need them for each document, so packing is not accepted.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ft.api import TINY, Checkpoint, ModelFamily, Run, Template, hookimpl
+from ft.api import TINY, Capabilities, Checkpoint, ModelFamily, Run, Template, hookimpl
 
-template = Template(
-    (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8"), stop=("<|im_end|>",)
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+
+class Numbered(Template):
+    """The format may number the images and videos of a conversation."""
+
+    samples = ({}, {"variables": {"add_vision_id": True}})
+
+
+template = Numbered(
+    (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8"),
+    stop=("<|im_end|>",),
+    published=("Qwen/Qwen2.5-VL-7B-Instruct",),
 )
 
 
 class Qwen25VL(ModelFamily):
-    """Loads the processor without its video part where that cannot be imported."""
+    """Loads the processor without its video part where that cannot be imported.
+
+    Videos are accepted where it can.
+    """
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        return said.also(accepts=["video"]) if find_spec("torchvision") else said
 
     @hookimpl
     def ft_load_processor(self, run: Run, folder: Path) -> Any | None:
@@ -29,6 +49,30 @@ class Qwen25VL(ModelFamily):
 
         run.progress.warn("torchvision is not installed: images are read, videos are not")
         return load(folder, self.processor_options)
+
+    def tiny_processor(self, config: PretrainedConfig, tokenizer: Any) -> Any:
+        import transformers
+        from transformers.utils import is_torchvision_available
+
+        for name, token in self.media_tokens.items():
+            setattr(config, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
+        vision = config.vision_config
+        sizes = {
+            "patch_size": vision.patch_size,
+            "merge_size": vision.spatial_merge_size,
+            "size": {"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
+        }
+        images = transformers.Qwen2VLImageProcessorPil(**sizes)
+        if is_torchvision_available():
+            return transformers.Qwen2_5_VLProcessor(
+                image_processor=images,
+                tokenizer=tokenizer,
+                video_processor=transformers.Qwen2VLVideoProcessor(**sizes),
+                chat_template=tokenizer.chat_template,
+            )
+        from ft_model_qwen2_5_vl.images_only import Qwen2_5_VLProcessor
+
+        return Qwen2_5_VLProcessor(images, tokenizer, chat_template=tokenizer.chat_template)
 
 
 family = Qwen25VL(
@@ -66,11 +110,13 @@ family = Qwen25VL(
                 "out_hidden_size": TINY["hidden_size"],
                 "fullatt_block_indexes": [1],
             },
-            "image_token_id": 508,
-            "video_token_id": 509,
-            "vision_start_token_id": 510,
-            "vision_end_token_id": 511,
         }
     },
-    accepts=("images", "video"),
+    media_tokens={
+        "image_token": "<|image_pad|>",
+        "video_token": "<|video_pad|>",
+        "vision_start_token": "<|vision_start|>",
+        "vision_end_token": "<|vision_end|>",
+    },
+    accepts=("images",),
 )

@@ -19,9 +19,13 @@ _CALL = re.compile(r"\n?<tool_call>\n(.*?)\n</tool_call>", re.S)
 class Qwen3Template(Template):
     """Qwen3's format: ``<think>`` around thoughts, ``<tool_call>`` around calls in JSON."""
 
-    def __init__(self, kind: str):
+    provides = Template.provides | {"tools"}
+
+    def __init__(self, kind: str, *published: str):
         text = (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8")
-        super().__init__(f"{{%- set kind = '{kind}' %}}\n{text}", stop=("<|im_end|>",))
+        super().__init__(
+            f"{{%- set kind = '{kind}' %}}\n{text}", stop=("<|im_end|>",), published=published
+        )
 
     @hookimpl
     def ft_parse_answer(self, text: str) -> Message:
@@ -31,16 +35,39 @@ class Qwen3Template(Template):
             reasoning = match[1] or None
             text = text[match.end() :]
         try:
-            calls = [ToolCall(**json.loads(match[1])) for match in _CALL.finditer(text)]
-        except (ValueError, TypeError):
+            calls = [_read_call(match[1]) for match in _CALL.finditer(text)]
+        except (ValueError, RecursionError):
             # not a call after all: what the model wrote is kept as text
             return Message("assistant", text, reasoning=reasoning)
         return Message("assistant", _CALL.sub("", text), tool_calls=calls, reasoning=reasoning)
 
 
-template = Qwen3Template("hybrid")
-instruct = Qwen3Template("instruct")
-thinking = Qwen3Template("thinking")
+class Thinking(Qwen3Template):
+    """Those of Qwen3's formats that have thoughts."""
+
+    provides = Qwen3Template.provides | {"reasoning"}
+
+
+class Hybrid(Thinking):
+    """Thinks unless it is told not to."""
+
+    samples = ({}, {"variables": {"enable_thinking": False}})
+
+
+def _read_call(text: str) -> ToolCall:
+    """The call that a model wrote; raises ``ValueError`` where it is none."""
+    call = json.loads(text)
+    if not isinstance(call, dict) or call.keys() != {"name", "arguments"}:
+        raise ValueError("not a name with arguments")
+    name, arguments = call["name"], call["arguments"]
+    if not isinstance(name, str) or not isinstance(arguments, dict):
+        raise ValueError("a name of another type, or arguments")
+    return ToolCall(name, arguments)
+
+
+template = Hybrid("hybrid", "Qwen/Qwen3-0.6B", "Qwen/Qwen3-30B-A3B")
+instruct = Qwen3Template("instruct", "Qwen/Qwen3-4B-Instruct-2507")
+thinking = Thinking("thinking", "Qwen/Qwen3-4B-Thinking-2507")
 
 family = ModelFamily(
     title="Qwen3",

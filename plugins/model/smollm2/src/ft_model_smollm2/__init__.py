@@ -8,7 +8,9 @@ from pathlib import Path
 from ft.api import Checkpoint, ModelFamily, Template
 
 template = Template(
-    (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8"), stop=("<|im_end|>",)
+    (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8"),
+    stop=("<|im_end|>",),
+    published=("HuggingFaceTB/SmolLM2-135M-Instruct",),
 )
 
 family = ModelFamily(

@@ -20,6 +20,9 @@ class Adafactor(Optimizer):
         clip_threshold: float = Field(1.0, gt=0, description="bound on the update's RMS")
         beta2_decay: float = Field(-0.8, lt=0, description="exponent of the second moment's decay")
 
+    def bytes_per_parameter(self) -> float:
+        return 4 * (1024 + 1024) / 1024**2  # a float32 for each row and column
+
     @hookimpl
     def ft_build_optimizer(self, run: Run) -> torch.optim.Optimizer:
         import torch

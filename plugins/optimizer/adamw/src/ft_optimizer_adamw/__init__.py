@@ -19,6 +19,9 @@ class AdamW(Optimizer):
         betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the two moments")
         epsilon: float = Field(1e-8, gt=0, description="added to the denominator")
 
+    def bytes_per_parameter(self) -> float:
+        return 8.0  # two moments in float32
+
     @hookimpl
     def ft_build_optimizer(self, run: Run) -> torch.optim.Optimizer:
         import torch

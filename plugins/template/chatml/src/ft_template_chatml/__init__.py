@@ -9,5 +9,8 @@ from pathlib import Path
 from ft.api import Template
 
 template = Template(
-    (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8"), stop=("<|im_end|>",)
+    (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8"),
+    stop=("<|im_end|>",),
+    # SmolLM has the plain form of the format
+    published=("HuggingFaceTB/SmolLM-135M-Instruct",),
 )

@@ -21,6 +21,13 @@ _ARGUMENT = re.compile(r'(\w+)="(.*?)"(?:, (?=\w+=")|$)', re.S)
 class WithTools(Template):
     """A format in which a turn is either text or one tool call."""
 
+    provides = Template.provides | {"tools"}
+    samples = (
+        {},
+        {"variables": {"tools_in_user_message": False}},
+        {"variables": {"date_string": "1 Jan 2020", "builtin_tools": ["brave", "get_weather"]}},
+    )
+
     @hookimpl
     def ft_parse_answer(self, text: str) -> Message:
         call = _built_in_call(text) or _json_call(text)
@@ -35,17 +42,32 @@ def _built_in_call(text: str) -> ToolCall | None:
 def _json_call(text: str) -> ToolCall | None:
     try:
         call: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not (isinstance(call, dict) and call.keys() == {"name", "parameters"}):
         return None
-    return ToolCall(call["name"], call["parameters"])
+    name, arguments = call["name"], call["parameters"]
+    if not (isinstance(name, str) and isinstance(arguments, dict)):
+        return None
+    return ToolCall(name, arguments)
 
 
 def _read(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-template = Template(_read("chat.jinja"), stop=("<|eot_id|>",))
-template_3_1 = WithTools(_read("chat_3_1.jinja"), stop=("<|eot_id|>", "<|eom_id|>"))
-template_3_2 = WithTools(_read("chat_3_2.jinja"), stop=("<|eot_id|>",))
+template = Template(
+    _read("chat.jinja"),
+    stop=("<|eot_id|>",),
+    published=("NousResearch/Meta-Llama-3-8B-Instruct",),
+)
+template_3_1 = WithTools(
+    _read("chat_3_1.jinja"),
+    stop=("<|eot_id|>", "<|eom_id|>"),
+    published=("meta-llama/Llama-3.1-8B-Instruct",),
+)
+template_3_2 = WithTools(
+    _read("chat_3_2.jinja"),
+    stop=("<|eot_id|>",),
+    published=("meta-llama/Llama-3.2-3B-Instruct",),
+)
