@@ -209,14 +209,14 @@ def _print_report(report: PluginReport) -> None:
     seconds = sum(outcome.seconds for outcome in report.outcomes)
     click.echo(f"  {told} in {seconds:.0f} s")
     for outcome in report.outcomes:
+        check = checks()[outcome.check]
         if outcome.counts_against:
-            check = checks()[outcome.check]
             click.secho(
                 f"  {outcome.status}  {check.id} (L{check.level})", fg=SHOWN[outcome.status]
             )
             click.echo(paragraph(outcome.message, indent=6))
-        elif outcome.measures:
-            click.echo(paragraph(f"{outcome.check}: {figures(outcome)}", indent=4))
+        elif outcome.measures and check.level > 1:
+            click.echo(paragraph(f"{check.id}: {figures(outcome)}", indent=4))
     if bad:
         first = report.failures[0].check
         click.echo(f"  What a check is for: ft plugins checks {first}")

@@ -127,7 +127,7 @@ class Printed:
     @property
     def lines(self) -> list[str]:
         """The lines that show: a progress bar that draws over itself is one."""
-        lines = (line.rpartition("\r")[2] or line for line in self.text.splitlines())
+        lines = (line.rpartition("\r")[2] for line in self.text.split("\n"))
         return [line for line in lines if line.strip()]
 
 
@@ -184,6 +184,10 @@ note_import(request["record"], sys.argv[2])
 """
 
 
+_ENVIRONMENT = dict(os.environ)
+"""As it was when the kit was imported, before any plugin could change it."""
+
+
 @dataclass(frozen=True)
 class Imported:
     """What the import of a plugin did beside giving its object."""
@@ -208,7 +212,7 @@ def watch_import(record: Record, folder: Path, timeout: float = 60.0) -> Importe
         name: getattr(record, name) for name in ("kind", "name", "distribution", "version", "value")
     }
     request.write_text(json.dumps({"path": sys.path, "record": fields}), encoding="utf-8")
-    environment = {**os.environ, **scratch_home(places["home"], places["cache"])}
+    environment = {**_ENVIRONMENT, **scratch_home(places["home"], places["cache"])}
     with output.open("wb") as stream:
         try:
             subprocess.run(

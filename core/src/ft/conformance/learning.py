@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ft.api import (
+    Answer,
     Conversation,
     Encoded,
     Engine,
@@ -71,19 +72,42 @@ class Watch(Tracker):
 
 
 def _short_answers() -> Any:
-    """The reference engine, which writes a few tokens and no more."""
-    from ft.conformance.reference.engine import StepByStep
+    """An engine that writes a few tokens, the answers to one prompt side by side."""
+    from ft.conformance.reference.engine import StepByStep, choose, stop_ids
 
     class Short(StepByStep):
         @hookimpl
         def ft_generate(self, run: Run, model: Any, conversations: Any, sampling: Any) -> Any:
-            most = min(sampling.max_new_tokens, NEW_TOKENS)
-            return super().ft_generate(
-                run=run,
-                model=model,
-                conversations=conversations,
-                sampling=replace(sampling, max_new_tokens=most),
-            )
+            import torch
+
+            prompts = run.tokenize([run.render(c, generation_prompt=True) for c in conversations])
+            stops, written = stop_ids(run), [list[int]() for _ in prompts]
+            groups: dict[tuple[int, ...], list[int]] = {}
+            for number, prompt in enumerate(prompts):
+                groups.setdefault(tuple(prompt.input_ids), []).append(number)
+            training = model.training
+            model.eval()
+            with torch.no_grad():
+                for ids, members in groups.items():
+                    seen = torch.tensor([ids] * len(members))
+                    for _ in range(min(sampling.max_new_tokens, NEW_TOKENS)):
+                        logits = model(input_ids=seen, use_cache=False).logits[:, -1].float()
+                        new = [
+                            choose(row, before, sampling, None)
+                            for row, before in zip(logits, seen, strict=True)
+                        ]
+                        seen = torch.cat((seen, torch.tensor(new)[:, None]), 1)
+                        for member, token in zip(members, new, strict=True):
+                            written[member].append(token)
+            model.train(training)
+            return [self.read(run, ids, stops) for ids in written]
+
+        def read(self, run: Run, ids: list[int], stops: set[int]) -> Answer:
+            """The answer up to its stop token."""
+            ends = [place for place, token in enumerate(ids) if token in stops]
+            kept = ids[: ends[0] + 1] if ends else ids
+            text = run.tokenizer.decode(kept[:-1] if ends else kept)
+            return Answer(text, kept, bool(ends), run.parse_answer(text))
 
     made: Engine = Short()
     return made.bind("short")
@@ -135,11 +159,12 @@ def learning_run(
     if kind is Prompt or said.needs & {"rewards"} or said.provides & {"generation"}:
         beside = {"engine": _short_answers(), "reward": Letters().bind("letters"), **beside}
     brings = REFERENCES["adapter"].provides
+    if adapter or said.needs & brings:
+        beside = {"adapter": REFERENCES["adapter"].bind("reference"), **beside}
     run = tiny_run(
         subject,
         folder=f"{folder}-{kind.__name__}",
         examples=examples or examples_of(kind),
-        adapter=adapter or bool(said.needs & brings),
         trainer=options,
         **beside,
     )

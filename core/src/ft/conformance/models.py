@@ -7,18 +7,26 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ft.api import Encoded, Run, Tracker, hookimpl
 from ft.conformance.bench import Rows, gradients, some
+from ft.conformance.subject import Subject
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-STATED = 1e-3
+APART = 1e-3
 """How far two gradients may lie apart, as a part of the largest of the parameter's own.
 
 Sums in another order differ in the last bits; what is really another step differs by more."""
+
+
+def of_type(subject: Subject, model_type: str, folder: Path) -> Subject:
+    """The same family with another model type, in a folder of its own."""
+    return replace(subject, model_type=model_type, folder=folder)
 
 
 def rows_of(run: Run, lengths: Sequence[int], trained: Sequence[int] = (), seed: int = 1) -> Rows:
@@ -74,7 +82,7 @@ def assert_same_gradients(
     for name, gradient in wanted.items():
         apart = float((found[name] - gradient).abs().max())
         size = float(gradient.abs().max())
-        assert apart <= STATED * size + 1e-5 * largest, (
+        assert apart <= APART * size + 1e-5 * largest, (
             f"{what}: the gradients of {name} lie up to {apart:.3g} apart, and the largest is "
             f"{size:.3g}"
         )
@@ -102,7 +110,7 @@ class Killer(Tracker):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_and_kill(start: Callable[[Tracker], None], step: int) -> None:
+def run_and_kill(start: Callable[[Tracker], object], step: int) -> None:
     """Have ``start`` train in a process of its own that is killed after ``step``.
 
     It hands the tracker that it is given to its run.
@@ -118,6 +126,6 @@ def run_and_kill(start: Callable[[Tracker], None], step: int) -> None:
             sys.stderr.flush()
         os._exit(1)
     _, status = os.waitpid(process, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (
+    assert status == signal.SIGKILL, (
         f"the run that was to be killed after step {step} ended before that"
     )

@@ -62,13 +62,23 @@ class Rendering:
         return self.render(earlier, prompt=True).text
 
     def written(self, conversation: Conversation) -> str:
-        """What the model writes in the last turn, without the string that ends it."""
+        """What the model writes in the last turn, without the string that ends it.
+
+        It is what follows the generation prompt, up to what closes a plain answer too: the mask
+        plays no part where the prompt is right.
+        """
         rendered = self.render(conversation)
-        assert rendered.spans, f"no span for the last turn of {rendered.text[-200:]!r}"
-        start, end, _ = rendered.spans[-1]
-        text = rendered.text[start:end]
-        stop = next((stop for stop in self.stops if stop and text.endswith(stop)), "")
-        return text.removesuffix(stop)
+        prompt = self.prompt_before(conversation, len(conversation.messages) - 1)
+        start = len(prompt)
+        if not rendered.text.startswith(prompt):
+            start = rendered.spans[-1][0] if rendered.spans else start
+        text = rendered.text[start:]
+        plain = self.render(dialog(ANSWERS[0])).text
+        closing = plain[plain.find(ANSWERS[0]) + len(ANSWERS[0]) :]
+        if text.endswith(closing):
+            return text.removesuffix(closing)
+        bare = text.rstrip()
+        return bare.removesuffix(next((s for s in self.stops if s and bare.endswith(s)), ""))
 
     def parse(self, text: str) -> Message:
         return self.run.parse_answer(text)
@@ -88,7 +98,7 @@ def around(text: str, at: int) -> str:
 
 def gist(message: Message) -> tuple[Any, ...]:
     """What of a message has to survive rendering and parsing."""
-    calls = [(call.name, dict(call.arguments)) for call in message.tool_calls]
+    calls = [(call.name, call.arguments) for call in message.tool_calls]
     return message.role, message.content, message.reasoning or None, calls
 
 

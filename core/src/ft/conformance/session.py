@@ -23,6 +23,8 @@ from ft.plugins.record import Record
 
 LOST = 3
 """Processes that a plugin may end or have ended before no further check of it is tried."""
+START = 300.0
+"""Seconds that the kit's own process may take to start, which are not the plugin's."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,9 @@ class Worker:
         )
         self._process.start()
         theirs.close()
+        if not self._connection.poll(START):
+            raise OSError
+        self._connection.recv()
 
     def _wait(self) -> str | None:
         """Wait for the answer; why it will not come, where it will not."""
@@ -153,6 +158,8 @@ class Worker:
             return "its process could not be started"
         self._process.join(5)
         code = self._process.exitcode
+        if code is None:
+            return f"its process did not start within {START:g} s"
         end = f"signal {-code}" if (code or 0) < 0 else f"exit code {code}"
         written = self._log.read_bytes()[-2000:].decode(errors="replace").strip().splitlines()
         last = f"; it wrote last: {written[-1][:200]}" if written else ""

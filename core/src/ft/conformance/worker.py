@@ -29,6 +29,7 @@ def serve(connection: Connection, record: Record, log: str) -> None:
     for stream in (sys.stdout, sys.stderr):
         os.dup2(file, stream.fileno() if stream is not None else 1)
     os.chdir(Path(log).parent)
+    connection.send("ready")  # from here on the time is the plugin's
     plugin: Plugin | None = None
     reason = ""
     while (id := connection.recv()) is not None:

@@ -33,7 +33,7 @@ class Doubles(Greet):
             return value / 100
 
 
-@mutant("every.options-round-trip")
+@mutant("every.options-round-trip", "every.options-schema")
 class RefusesItself(Greet):
     """Writes a value that it does not read."""
 

@@ -50,7 +50,7 @@ class NotMerged(Checkpoint):
 
 
 @mutant("exporter.holds-what-was-trained")
-class MergedTwice(Checkpoint):
+class AddsTheUpdateTwice(Checkpoint):
     """Adds the update to weights that have it already."""
 
     @hookimpl

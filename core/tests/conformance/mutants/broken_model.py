@@ -157,7 +157,7 @@ def group_without_parameters():
 # -- save and load ---------------------------------------------------------------------------
 
 
-@mutant("model.saves-and-loads")
+@mutant("model.saves-and-loads", "model.tied-weights")
 def saved_in_half():
     """Stores its weights in bfloat16."""
 
@@ -323,9 +323,11 @@ def scaled_by_rows():
         @hookimpl
         def ft_patch_model(self, model):
             model.norm.register_forward_hook(
-                lambda module, inputs, output: output / (len(output) ** 0.5)
-                if module.training and output.shape[1] == 12
-                else output
+                lambda module, inputs, output: (
+                    output / (len(output) ** 0.5)
+                    if module.training and output.shape[1] == 12
+                    else output
+                )
             )
 
     return like_reference(ScaledByRows)
@@ -342,8 +344,8 @@ def attended_padding():
                 mask = kwargs.get("attention_mask")
                 if mask is None or mask.all() or not module.training:
                     return
-                kwargs["attention_mask"] = mask[:, None, None].bool().expand(
-                    -1, 1, mask.shape[1], -1
+                kwargs["attention_mask"] = (
+                    mask[:, None, None].bool().expand(-1, 1, mask.shape[1], -1)
                 )
 
             _before(model, call)
@@ -399,15 +401,15 @@ def counts_its_passes():
                 passes.update(dict.fromkeys(passes, 0))
 
             def scale(number):
-                def hook(module, inputs, output):
+                def hook(module, inputs):
                     passes[number] += 1
-                    return output / passes[number]
+                    return inputs[0] / passes[number]
 
                 return hook
 
             model.register_forward_pre_hook(begin)
             for number, layer in enumerate(model.layers):
-                layer.down_proj.register_forward_hook(scale(number))
+                layer.down_proj.register_forward_pre_hook(scale(number))
 
     return like_reference(CountsItsPasses)
 

@@ -1,16 +1,12 @@
 import pytest
-import torch
-from harness import tiny_run, train
+from harness import tiny_run
 
 from ft.api import InputError, ModelFamily
 from ft_adapter_freeze import adapter as freeze
-from ft_optimizer_adamw import optimizer as adamw
-from ft_trainer_sft import trainer as sft
 
 
 def freeze_run(folder, model_type="llama", **options):
-    plugins = [freeze.bind("freeze", options), adamw.bind("adamw"), sft.bind("sft", {"steps": 2})]
-    return tiny_run(folder, plugins, model_type=model_type)
+    return tiny_run(folder, [freeze.bind("freeze", options)], model_type=model_type)
 
 
 def trained(run):
@@ -18,13 +14,10 @@ def trained(run):
 
 
 @pytest.mark.parametrize("model_type", ["llama", "gpt2"])
-def test_only_the_chosen_layers_change(tmp_path, model_type):
-    run = freeze_run(tmp_path, model_type, layers=1)
-    before = {name: p.clone() for name, p in run.model.named_parameters()}
-    train(run)
-    changed = {n for n, p in run.model.named_parameters() if not torch.equal(p, before[n])}
-    assert changed == trained(run)
-    assert all(".1." in name for name in changed)
+def test_the_last_layers_train(tmp_path, model_type):
+    names = trained(freeze_run(tmp_path, model_type, layers=1))
+    assert names
+    assert all(".1." in name for name in names)
 
 
 def test_first_layers_modules_and_further_parameters(tmp_path):
@@ -67,3 +60,9 @@ def test_a_tied_parameter_goes_by_either_name(tmp_path):
     family = ModelFamily("Tied", "", ("llama",), tiny=sizes)
     plugins = [freeze.bind("freeze", {"layers": 0, "also": ["lm_head"]})]
     assert trained(tiny_run(tmp_path, plugins, family=family)) == {"model.embed_tokens.weight"}
+
+
+def test_decoder_layers_are_needed_where_some_train():
+    assert "decoder-layers" in freeze.bind("freeze").capabilities().needs
+    said = freeze.bind("freeze", {"layers": 0, "also": ["norm"]}).capabilities()
+    assert "decoder-layers" not in said.needs

@@ -1,6 +1,4 @@
 import importlib.metadata
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -72,16 +70,6 @@ def write_gguf(path):
     return path
 
 
-def test_a_folder_is_taken_as_it_is(tmp_path):
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").write_text("{}")
-    assert resolve(tmp_path / "model") == tmp_path / "model"
-
-
-def test_data_is_any_file_or_folder(tmp_path):
-    assert resolve(tmp_path, "data") == tmp_path
-
-
 def test_a_typo_is_answered_with_what_is_there(tmp_path):
     (tmp_path / "data.json").write_text("[]")
     with pytest.raises(InputError, match="no such file") as caught:
@@ -129,14 +117,6 @@ def test_a_broken_gguf_file_is_an_input_error_and_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         resolve(tmp_path / "m.gguf")
     assert not any((cache_folder() / "gguf").iterdir())
-
-
-def test_importing_it_is_light():
-    code = (
-        "import ft_source_local, sys; print({'torch', 'transformers', 'gguf'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
 
 
 def test_it_claims_its_scheme():

@@ -101,11 +101,6 @@ def test_a_pinned_version_is_not_answered_with_another(index):
     assert "1.0" in str(resolve("mymodel==1.0"))
 
 
-def test_data(index):
-    write_wheel(index, "1.0")
-    assert (resolve("mymodel", "data") / "mymodel" / "config.json").exists()
-
-
 def test_a_file_that_its_package_does_not_list_like_that(index, tmp_path):
     write_wheel(index, "1.0", wrong_hash=True)
     with pytest.raises(InputError) as caught:

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from harness import tiny_run, train
+from harness import tiny_run
 from tiny import write_tiny
 
 from ft.api import Conversation, Message
@@ -68,12 +68,3 @@ def test_what_a_message_says_of_itself_comes_first(tmp_path):
     (row,) = run.hook.ft_encode(run=run, examples=[untrained])
     left_out = [i for i, w in zip(row.input_ids, row.weights, strict=True) if not w]
     assert run.tokenizer.decode(left_out) == "A model.<|im_end|>"
-
-
-def test_a_message_weight_reaches_its_tokens(tmp_path):
-    assert set(sft_run(tmp_path).data[0].weights) == {0.0, 1.0, 2.0}
-
-
-def test_the_loss_falls(tmp_path):
-    losses = train(sft_run(tmp_path))
-    assert losses[-1] < losses[0] / 2

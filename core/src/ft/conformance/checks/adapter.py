@@ -200,7 +200,8 @@ def trains_on_a_quantized_base(subject: Subject) -> None:
 
     Passes: with the reference quantizer the loss falls from where it should start, no bit of the
     quantized weights and scales changes, and the saved result on a freshly quantized base gives
-    the same logits. An adapter that does not accept ``quantized-base``: ``ft check`` refuses the recipe.
+    the same logits. An adapter that does not accept ``quantized-base``: ``ft check`` refuses the
+    recipe.
 
     Fails: an update in the type of the weight; scales that train.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -298,23 +299,23 @@ def column_options(subject: Subject) -> None:
     Fails: ``row["answer"]`` where ``row[self.options.answer]`` is meant; an error that
     names the column by its default.
 
-    Example: ``with answer: renamed_answer the good row becomes RowError('is missing'), and
-    by its default name Conversation(…)``.
+    Example: ``with answer: renamed_answer the row {'question': 'What is one and two?', …
+    becomes an error at 'answer', and by its default names Conversation(…)``.
     """
     plain = Format(subject)
     if not plain.columns:
         raise Skip("no option names a column")
-    chosen = [[option] for option in plain.columns]
-    for options in [*chosen, list(plain.columns)]:
+    rows = [plain.row, *_random_rows(plain, 40)]
+    by_default = [outcome(plain, copy.deepcopy(row)) for row in rows]
+    for options in [*([option] for option in plain.columns), list(plain.columns)]:
         names = {c: f"renamed_{c}" for option in options for c in plain.columns[option]}
-        renamed = Format(subject, **{o: _value(plain, o, names) for o in options})
-        for row in [plain.row, *_random_rows(plain, 40)]:
-            expected = _told(outcome(plain, copy.deepcopy(row)), names)
+        values = {option: _value(plain, option, names) for option in options}
+        renamed = Format(subject, **values)
+        for row, expected in zip(rows, by_default, strict=True):
             found = outcome(renamed, {names.get(k, k): v for k, v in copy.deepcopy(row).items()})
-            said = ", ".join(f"{o}: {_value(plain, o, names)}" for o in options)
-            assert _told(found, names) == expected, (
-                f"with {said} the row {short(row)} becomes {found!r}, and by its default names "
-                f"{outcome(plain, row)!r}"
+            assert _told(found) == _told(expected, names), (
+                f"with {', '.join(f'{o}: {v}' for o, v in values.items())} the row {short(row)} "
+                f"becomes {_said(found)}, and by its default names {_said(expected)}"
             )
 
 
@@ -335,19 +336,22 @@ def _random_rows(format: Format, count: int) -> Iterator[Row]:
         yield {column: generator.choice(values) for column in some}
 
 
-def _told(found: Any, names: dict[str, str]) -> Any:
-    """An outcome in a form that can be compared: with the columns' own names."""
-    back = {new: old for old, new in names.items()}
+def _told(found: Any, names: Mapping[str, str] | None = None) -> Any:
+    """An outcome in a form that can be compared, with other names for its columns."""
+    names = names or {}
     if isinstance(found, RowError):
-        field = found.field or ""
-        column = max((c for c in back if field.startswith(c)), key=len, default="")
-        return "RowError", back.get(column, "") + field[len(column) :]
+        column = re.split(r"[.\[]", found.field or "", maxsplit=1)[0]
+        return "RowError", names.get(column, column) + (found.field or "")[len(column) :]
     if isinstance(found, str):
         return found.partition(":")[0]
     if isinstance(found, Example):
         found = copy.copy(found)
-        found.extra = {back.get(k, k): v for k, v in found.extra.items()}
+        found.extra = {names.get(k, k): v for k, v in found.extra.items()}
     return found
+
+
+def _said(found: Any) -> str:
+    return f"an error at {found.field!r}" if isinstance(found, RowError) else repr(found)
 
 
 @check("dataset", light=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ft.api import Answer, Conversation, Message, Run, Sampling, hookimpl
 from ft.conformance.around import questions
-from ft.conformance.bench import some, tiny_run, weights
+from ft.conformance.bench import some, tiny_run, train, weights
 from ft.conformance.check import check
 from ft.conformance.reference.engine import stop_ids
 from ft.conformance.reference.template import Reference
@@ -15,6 +15,8 @@ from ft.conformance.reference.template import template as reference
 from ft.conformance.subject import Subject
 
 LENGTH = 8
+TAUGHT = "naïve 東京 🙂 three"
+"""An answer with characters that take several tokens."""
 
 
 @check("engine")
@@ -106,23 +108,19 @@ def the_stop_ends_it(subject: Subject) -> None:
 
     Example: ``the text ' Paris<|end|>' holds the stop token``.
     """
-    run = tiny_run(subject)
+    run = taught(subject)
+    (stop,) = run.tokenizer.encode(reference.stop[0], add_special_tokens=False)
     run.tokenizer.eos_token = run.tokenizer.pad_token  # the template alone knows the stop
-    stops = stop_ids(run)
-    length = ends_after_some(run)
-    # the longer one beside it goes on, and the shorter is padded
+    learnt = run.tokenizer.encode(TAUGHT, add_special_tokens=False)
+    # the one beside it is longer, and goes on where the shorter is padded
     asked = [question(), questions(3)[2], question()]
-    answer = run.generate(asked, Sampling(max_new_tokens=LENGTH * 2))[0]
+    answer = run.generate(asked, Sampling(max_new_tokens=len(learnt) + 4))[0]
     ids = list(answer.token_ids)
-    text = run.tokenizer.decode([token for token in ids if token not in stops])
-    assert not stops.isdisjoint(ids[-1:]), (
-        f"the ids do not end with the stop token that the model wrote as number {length}: {ids}"
+    assert ids == [*learnt, stop], (
+        f"the model writes the ids {learnt} and then the stop token {stop}; the answer has {ids}"
     )
-    assert len(ids) == length, f"the model ends after {length} ids, and the answer has {len(ids)}"
     assert answer.finished, "an answer that the model ended is not called finished"
-    assert answer.text == text, (
-        f"the text is {answer.text!r}; the ids before the stop token say {text!r}"
-    )
+    assert answer.text == TAUGHT, f"the text is {answer.text!r}; the model writes {TAUGHT!r}"
 
 
 @check("engine")
@@ -139,12 +137,10 @@ def pieces_join_to_the_text(subject: Subject) -> None:
 
     Example: ``the pieces join to ' Paris Paris' and the text is ' Paris'``.
     """
-    for prepare in (endless, ends_after_some):
-        run = tiny_run(subject, folder=prepare.__name__)
-        prepare(run)
+    for run in (endless(tiny_run(subject)), taught(subject)):
         pieces: list[str] = []
-        plain = answer_one(run, Sampling(max_new_tokens=LENGTH * 2))
-        answer = answer_one(run, Sampling(max_new_tokens=LENGTH * 2, stream=pieces.append))
+        plain = answer_one(run, Sampling(max_new_tokens=LENGTH * 4))
+        answer = answer_one(run, Sampling(max_new_tokens=LENGTH * 4, stream=pieces.append))
         joined = "".join(pieces)
         assert joined == answer.text, (
             f"the pieces join to {joined!r} and the text is {answer.text!r}"
@@ -237,10 +233,8 @@ def the_message_is_parsed(subject: Subject) -> None:
     Example: ``message.content is ' Paris', and the template reads 'is Par'``.
     """
     template = Backwards(reference.jinja, reference.stop).bind("backwards")
-    for prepare in (endless, ends_after_some):
-        run = tiny_run(subject, folder=prepare.__name__, template=template)
-        prepare(run)
-        answer = answer_one(run, Sampling(max_new_tokens=LENGTH * 2))
+    for run in (endless(tiny_run(subject, template=template)), taught(subject, template=template)):
+        answer = answer_one(run, Sampling(max_new_tokens=LENGTH * 4))
         expected = run.parse_answer(answer.text)
         assert answer.message == expected, (
             f"message is {answer.message}, and the template reads {expected}"
@@ -277,53 +271,23 @@ def endless(run: Run) -> Run:
     return run
 
 
-def ends_after_some(run: Run) -> int:
-    """Have the model end the answer to :func:`question` after a few tokens; returns how many ids.
-
-    The output weights of the stop token are made those of the state in which the model writes
-    the token in that place, as large as it takes to beat the others there.
-    """
-    import torch
-
-    endless(run)
-    ids = prompt_ids(run)
-    written, states = plain_loop(run, ids, LENGTH)
-    (stop,) = run.tokenizer.encode(run.part("template").stop[0], add_special_tokens=False)
-    head: Any = run.model.get_output_embeddings()  # type: ignore[operator]
-    for place in range(2, LENGTH):
-        state = states[place]
-        highest = float((head.weight @ state).max())
-        with torch.no_grad():
-            head.weight[stop] = state * (1.2 * highest / float(state @ state))
-        again, _ = plain_loop(run, ids, place + 1)
-        if stop in again[2:] and stop not in again[:2]:
-            return again.index(stop) + 1
-    raise RuntimeError(f"the tiny model cannot be made to stop; it writes {written}")
+def taught(subject: Subject, **parts: Any) -> Run:
+    """A run whose model has learnt to answer :func:`question` with :data:`TAUGHT`, and to end."""
+    lesson = Conversation([*question().messages, Message("assistant", TAUGHT)])
+    run = tiny_run(
+        subject,
+        folder="taught",
+        examples=[lesson],
+        trainer={"steps": 40, "batch_size": 1},
+        **parts,
+    )
+    train(run)
+    return run
 
 
 def prompt_ids(run: Run) -> list[int]:
     """The ids of :func:`question`, as training renders it."""
     return list(run.tokenize([run.render(question(), generation_prompt=True)])[0].input_ids)
-
-
-def plain_loop(run: Run, prompt: Sequence[int], length: int) -> tuple[list[int], list[Any]]:
-    """Greedy ids after a prompt, and the state before the output layer at each."""
-    import torch
-
-    states: list[Any] = []
-    head: Any = run.model.get_output_embeddings()  # type: ignore[operator]
-    hook = head.register_forward_pre_hook(lambda module, args: states.append(args[0][0, -1]))
-    written: list[int] = []
-    training = run.model.training
-    run.model.eval()
-    try:
-        with torch.no_grad():
-            for _ in range(length):
-                written.append(int(next_logits(run, [*prompt, *written]).argmax()))
-    finally:
-        hook.remove()
-        run.model.train(training)
-    return written, states
 
 
 def next_logits(run: Run, ids: Sequence[int]) -> Any:
@@ -352,13 +316,13 @@ def assert_likeliest(run: Run, answer: Answer) -> None:
 
 
 def change_a_little(run: Run) -> None:
-    """Move the weights, as training does between two answers."""
+    """Answer once, then move the weights as training does: another token is the likeliest."""
     import torch
 
     answer_one(run, Sampling(max_new_tokens=1))
+    weight: Any = run.model.get_output_embeddings().weight  # type: ignore[operator]
     with torch.no_grad():
-        for _, parameter in run.trainable():
-            parameter.mul_(-0.9 if parameter.dim() > 1 else 1.1)
+        weight.copy_(weight.roll(1, 0))
     endless(run)
 
 

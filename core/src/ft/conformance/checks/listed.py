@@ -366,9 +366,13 @@ def options_documented(subject: Subject) -> None:
     bare = [
         name
         for name, option in fields.items()
-        if normalize((option.description or "").strip()) in ("", normalize(name))
+        if _words(option.description or "") in ([], _words(name))
     ]
     assert not bare, f"no description: option {', '.join(bare)}"
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower())
 
 
 @check(ANY, level=0, light=True)

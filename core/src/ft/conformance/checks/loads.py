@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import pluggy
 import pydantic
 
 from ft.api import VOCABULARY, Limit, hookspecs
@@ -16,7 +18,6 @@ from ft.conformance.check import ANY, Skip, check, checks
 from ft.conformance.checks.listed import bound
 from ft.conformance.guard import Imported, own_module, watch_import
 from ft.conformance.subject import Subject
-from ft.errors import PluginError
 from ft.plugins.doctor import Finding, examine
 from ft.plugins.record import Record
 from ft.recipe.keys import MODEL, PART_KINDS, DataKeys, ModelKeys, PartKeys, option_fields
@@ -268,7 +269,7 @@ def hooks(subject: Subject) -> None:
     Fails: ``def ft_step_ended(self, run, metric)``, where core says ``metrics``; a hook that
     comes from a mixin without its mark.
 
-    Example: ``hook ft_step_ended: its arguments {'metric'} are not among those of core``.
+    Example: ``hook ft_step_ended has arguments that core does not have: metric``.
     """
     plugin = bound(subject)
     for name in dir(plugin):
@@ -278,12 +279,22 @@ def hooks(subject: Subject) -> None:
         assert hasattr(getattr(plugin, name), "ft_impl"), (
             f"{name} lacks @hookimpl and would never be called"
         )
-    from ft.plugins.selection import Selection
-
+    manager = pluggy.PluginManager("ft")
+    manager.add_hookspecs(hookspecs)
     try:
-        Selection([plugin])
-    except PluginError as error:
-        raise AssertionError(" ".join(error.message.split())) from None
+        manager.register(plugin)
+    except pluggy.PluginValidationError as error:
+        raise AssertionError(_of_hook(plugin, error)) from None
+
+
+def _of_hook(plugin: Any, error: Exception) -> str:
+    """Which hook pluggy refuses, and why."""
+    for name in (name for name in dir(plugin) if name.startswith("ft_")):
+        known = inspect.signature(getattr(hookspecs, name)).parameters
+        more = sorted(inspect.signature(getattr(plugin, name)).parameters.keys() - known.keys())
+        if more:
+            return f"hook {name} has arguments that core does not have: {', '.join(more)}"
+    return " ".join(str(error).split())
 
 
 @check(ANY, level=1, light=True)

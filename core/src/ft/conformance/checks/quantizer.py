@@ -291,6 +291,7 @@ def works_in_half_precision(subject: Subject) -> None:
     for autocast in (False, True):
         with torch.autocast(run.device.type, dtype=torch.bfloat16, enabled=autocast):
             moved = difference(logits(run.model), logits(plain.model))
+        subject.measure(f"drift {'under autocast' if autocast else 'in bfloat16'}", moved)
         assert moved <= allowed, (
             f"in bfloat16 quantizing moves the logits by {moved:.2g}, and {allowed:g} is allowed"
         )

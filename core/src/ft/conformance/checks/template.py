@@ -57,13 +57,14 @@ def as_published(subject: Subject) -> None:
     Why: a model has learnt its format to the byte. One newline more or less in every turn is
     a format that it has never seen, costs quality, and shows in no loss curve.
 
-    Passes: for each checkpoint that ``published`` names, the text to be saved with the model and
-    what ``ft_render`` makes equal what the published template renders, with and without
-    generation prompt, over some hundreds of conversations: system text or none, several turns,
-    tools and results, reasoning, nothing at all, Unicode, and the template's own control tokens
-    as content; under each set of variables in ``samples``. What the published one refuses
-    is refused. ``ft_render`` may refuse more: what ``provides`` does not name. It is skipped
-    where ``published`` is empty, and does not run where a named template is not to be found.
+    Passes: for each checkpoint that ``published`` names, the text to be saved with the model
+    renders what the published template renders, with and without generation prompt, over some
+    hundreds of conversations: system text or none, several turns, tools and results, reasoning,
+    nothing at all, Unicode, and the template's own control tokens as content; under each set
+    of variables in ``samples``. So does ``ft_render`` with images and videos. What the published
+    one refuses is refused; ``ft_render`` refuses besides what ``provides`` does not name. It is
+    skipped where ``published`` is empty, and does not run where a named template is not to be
+    found.
 
     Fails: a lost newline; a trimmed content that the published one leaves alone; a tool's schema
     in another order.
@@ -94,7 +95,8 @@ def _compare(rendering: Rendering, checkpoint: str, original: str) -> int:
     examples = list(conversations(control_tokens(template)))
     compared, difference = first_difference(unmarked(template.jinja), original, examples, variables)
     assert difference is None, f"{checkpoint}: {difference}"
-    for conversation, prompt in product([*examples, *conversations_with_media()], (False, True)):
+    # its renderings of text are compared with those of `jinja` by served_as_trained
+    for conversation, prompt in product(conversations_with_media(), (False, True)):
         found = rendering.render_or_none(conversation, prompt)
         if found is None and not rendering.takes(conversation):
             continue
@@ -129,7 +131,8 @@ def served_as_trained(subject: Subject) -> None:
     rendering = Rendering(subject)
     jinja, variables = rendering.template.jinja, rendering.variables
     tried = 0
-    for conversation, prompt in product(conversations(), (False, True)):
+    examples = conversations(control_tokens(rendering.template))
+    for conversation, prompt in product(examples, (False, True)):
         trained = rendering.render_or_none(conversation, prompt)
         if trained is None:
             continue

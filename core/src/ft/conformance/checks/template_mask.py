@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ft.api import Conversation, Message, Rendered
+from ft.api import Conversation, Message, Rendered, ToolCall
 from ft.conformance.check import check
-from ft.conformance.conversations import ANSWERS, answers_of, assistant, describe, dialog, user
+from ft.conformance.conversations import (
+    ANSWERS,
+    WEATHER,
+    answers_of,
+    assistant,
+    describe,
+    dialog,
+    user,
+)
 from ft.conformance.rendering import Rendering, around, end_of_turn
 from ft.conformance.subject import Subject
 from ft.conformance.tiny import tiny_tokenizer
@@ -23,7 +31,8 @@ def mask(subject: Subject) -> None:
     generation prompt ends that asks for that turn (at the answer, in an earlier turn which the
     template prompts for otherwise than it writes it), and ends after the string of ``stop``, or
     the end token, that closes the turn. What is expected comes from rendering the conversation
-    up to each turn, not from the marks.
+    up to each turn, not from the marks. So it is for an empty answer and, where the format has
+    them, for reasoning, a call and a turn behind a tool's result.
 
     Fails: a mask that is shifted by one; a terminator left out of the loss; the second turn not
     marked; a newline after the terminator that the model never gets to write.
@@ -39,8 +48,49 @@ def mask(subject: Subject) -> None:
         )
         for (turn, message), (start, end, _) in zip(answers, rendered.spans, strict=True):
             _assert_span(rendering, conversation, rendered.text, turn, message, start, end)
-    empty = rendering.render(dialog(""))
-    assert len(empty.spans) == 1, f"{len(empty.spans)} spans for an empty answer"
+    for conversation in _with_more(rendering):
+        _assert_last_span(rendering, conversation)
+
+
+def _with_more(rendering: Rendering) -> list[Conversation]:
+    """Conversations whose last turn is empty, thought about, or a call."""
+    call = assistant(tool_calls=[ToolCall("get_weather", {"city": "Oslo"})])
+    result = Message("tool", "Result.", name="get_weather")
+    found = [
+        dialog(""),
+        Conversation(messages=[user("Hi"), assistant("3", reasoning="One and two.")]),
+        Conversation(messages=[user("Hi"), call], tools=[WEATHER]),
+        Conversation(messages=[user("Hi"), call, result, assistant("Yes.")], tools=[WEATHER]),
+    ]
+    return [conversation for conversation in found if rendering.takes(conversation)]
+
+
+def _assert_last_span(rendering: Rendering, conversation: Conversation) -> None:
+    rendered, answers = rendering.render(conversation), answers_of(conversation)
+    assert len(rendered.spans) == len(answers), (
+        f"{len(rendered.spans)} spans for {len(answers)} answers in {describe(conversation)}"
+    )
+    start, end, _ = rendered.spans[-1]
+    prompt = rendering.prompt_before(conversation, answers[-1][0])
+    assert start == len(prompt) or not rendered.text.startswith(prompt), (
+        f"the last turn of {describe(conversation)} begins at {around(rendered.text, start)}, and "
+        f"the model writes from {around(rendered.text, len(prompt))}"
+    )
+    behind = _behind_the_last_turn(rendering)
+    ends = len(rendered.text) - len(behind or "")
+    assert end == ends or behind is None or not rendered.text.endswith(behind), (
+        f"the last turn of {describe(conversation)} ends at {around(rendered.text, end)}, and the "
+        f"model writes up to {around(rendered.text, ends)}"
+    )
+    for a, b, _ in rendered.spans:
+        assert "Result." not in rendered.text[a:b], "the result of a tool is trained on"
+
+
+def _behind_the_last_turn(rendering: Rendering) -> str | None:
+    """What a format writes behind the terminator of a last turn, such as a newline."""
+    text = rendering.render(dialog(ANSWERS[0])).text
+    ends = end_of_turn(text, text.find(ANSWERS[0]) + len(ANSWERS[0]), rendering.stops)
+    return None if ends is None else text[ends:]
 
 
 def _assert_span(

@@ -442,9 +442,7 @@ def share_without_rows(subject: Subject) -> None:
     """
     from ft.training.loop import without_weight
 
-    for kind in types_of(subject):
-        if kind is Prompt:
-            continue
+    for kind in offline_types(subject):
         run = learning_run(subject, kind)
         run.model.train()
         batch = run.to_device(without_weight(run.collate(rows_of(run)[:2])))

