@@ -3,84 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from checkout import ROOT
+from machine import Machine, wheel
 
 from ft.plugins.starter import starter_kinds
-
-UV = Path(sys.executable).with_name("uv")
-
-
-@dataclass(frozen=True)
-class Machine:
-    """An author's machine: an environment outside of the workspace, and a place to work."""
-
-    venv: Path
-    environment: dict[str, str]
-
-    def run(self, *command: str | Path, cwd: Path) -> str:
-        """Run a command, which must succeed; its output."""
-        program, *arguments = map(str, command)
-        own = self.venv / "bin" / program
-        done = subprocess.run(
-            [own if own.exists() else program, *arguments],
-            cwd=cwd,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{program} {arguments}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def install(self, what: str, cwd: Path) -> None:
-        """Install as ``pip install`` does, at the versions that this repository is tested with."""
-        constraint = ["--constraint", ROOT / "constraints.txt"]
-        self.run(UV, "pip", "install", "--quiet", *constraint, what, cwd=cwd)
-
-    def distributions(self) -> set[str]:
-        """The distributions of ft that are installed."""
-        listed = json.loads(self.run(UV, "pip", "list", "--format", "json", cwd=self.venv))
-        return {entry["name"] for entry in listed if entry["name"].startswith("ft-")}
-
-
-def wheel(machine: Machine, project: Path, out: Path) -> Path:
-    """Build a project's wheel into ``out``."""
-    build = ["build", "--quiet", "--no-sources", "--wheel", "--out-dir", out]
-    machine.run(UV, *build, project, cwd=out.parent)
-    (found,) = out.glob("*.whl")
-    return found
-
-
-@pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """The core's wheel with its extra ``conformance``, and nothing else of the workspace."""
-    place = tmp_path_factory.mktemp("road")
-    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    environment = {
-        **kept,
-        # uv reads its own variable; where pip is given a folder of wheels, uv must see it too
-        **({"UV_FIND_LINKS": kept["PIP_FIND_LINKS"]} if "PIP_FIND_LINKS" in kept else {}),
-        "VIRTUAL_ENV": str(place / "venv"),
-        "FT_CACHE_DIR": str(place / "cache"),
-        "FT_MACHINE_POLICY": str(place / "machine.toml"),
-        "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
-        "COLUMNS": "80",
-    }
-    machine = Machine(place / "venv", environment)
-    machine.run(UV, "venv", "--quiet", "--python", sys.executable, machine.venv, cwd=place)
-    core = wheel(machine, ROOT / "core", place / "core")
-    machine.install(f"{core}[conformance]", cwd=place)
-    assert machine.distributions() == {"ft-core"}
-    return machine
 
 
 def walk(machine: Machine, work: Path, kind: str, *options: str) -> list[dict[str, Any]]:

@@ -310,7 +310,7 @@ class _Libraries:
             spec = None if finder is self else finder.find_spec(name, path, target)
             if spec is None:
                 continue
-            loader = spec.loader
+            loader: Any = spec.loader
             # a loader that is a class serves many modules, all of them Python's own
             if hasattr(loader, "exec_module") and not isinstance(loader, type):
                 with suppress(AttributeError):

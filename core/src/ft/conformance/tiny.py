@@ -40,7 +40,8 @@ def write_tiny(
 
     Configuration and random float32 weights of ``config``, which is
     ``family.tiny_config(model_type)`` unless it is given, and the family's processor around a
-    byte-level BPE tokenizer with the control tokens of ``template``, which is its chat template. The same arguments give the same files.
+    byte-level BPE tokenizer with the control tokens of ``template``, which is its chat template.
+    The same arguments give the same files.
     """
     import torch
 

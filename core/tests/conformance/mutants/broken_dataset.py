@@ -161,7 +161,7 @@ class PopsAColumn(QuestionAnswer):
 
 
 @mutant("dataset.repeats")
-class DropsDuplicates(Changed):
+class RefusesDuplicates(Changed):
     """Refuses a row that it has seen."""
 
     def changed(self, example, row):

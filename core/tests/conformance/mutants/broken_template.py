@@ -143,14 +143,17 @@ class SpaceBeforeTheAnswer(Changed):
 
 @mutant("template.renders-alone", "every.no-network")
 class FetchedText(Rendering):
-    """Asks a server for a newer text whenever it renders."""
+    """Asks a server for a newer text before it renders for the first time."""
 
     def changed(self, rendered, conversation):
         import contextlib
         import socket
 
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", 9), timeout=1)
+        if not hasattr(self, "asked"):
+            self.asked = True
+            # an address for documentation, which nobody has (RFC 5737)
+            with contextlib.suppress(OSError):
+                socket.create_connection(("192.0.2.1", 443), timeout=0.01)
         return rendered
 
 

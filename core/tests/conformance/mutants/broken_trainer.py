@@ -160,17 +160,21 @@ class InsertsASystemMessage(Supervised):
 
 
 @mutant("trainer.encoding-leaves-examples", "trainer.encodes-one-row-each")
-class DropsWordsAtRandom(Supervised):
-    """Another row each time: every token may be left out of the loss."""
+class OtherWordsEachTime(Supervised):
+    """A system text that is drawn while encoding."""
 
     @hookimpl
     def ft_encode(self, run, examples):
         import random
 
-        rows = super().ft_encode(run=run, examples=examples)
-        for row in rows:
-            row.weights = [w if random.random() < 0.8 else 0.0 for w in row.weights]
-        return rows
+        from ft.api import Message
+
+        drawn = [
+            replace(e, messages=[Message("system", f"Case {random.random()}"), *e.messages])
+            for e in examples
+            if e.messages[0].role != "system"
+        ]
+        return super().ft_encode(run=run, examples=drawn or examples)
 
 
 @mutant("trainer.trains-on-answers", "trainer.honours-marks-of-messages")

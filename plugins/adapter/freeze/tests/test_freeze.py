@@ -66,3 +66,10 @@ def test_decoder_layers_are_needed_where_some_train():
     assert "decoder-layers" in freeze.bind("freeze").capabilities().needs
     said = freeze.bind("freeze", {"layers": 0, "also": ["norm"]}).capabilities()
     assert "decoder-layers" not in said.needs
+
+
+def test_a_part_may_be_the_list_of_layers_itself(tmp_path):
+    family = ModelFamily("Parts", "", ("llama",), groups={"language": "model.layers"})
+    names = trained(tiny_run(tmp_path, [freeze.bind("freeze", {"layers": 1})], family=family))
+    assert names
+    assert all(name.startswith("model.layers.1.") for name in names)

@@ -160,3 +160,29 @@ def test_trained_biases_refuse_to_be_switched_off(tmp_path):
     run = lora_run(tmp_path, bias="all")
     with pytest.raises(InputError, match="cannot be switched off"):
         run.use_adapter(None)
+
+
+def test_whole_modules_train_in_float32_on_a_narrow_base(tmp_path):
+    def narrow(folder, **options):
+        plugins = [
+            lora.bind("lora", {"modules_to_save": ["lm_head", "embed_tokens"], **options}),
+            adamw.bind("adamw", {"learning_rate": 1e-2}),
+            sft.bind("sft", {"steps": 2, "precision": "bfloat16"}),
+        ]
+        return tiny_run(folder, plugins, family=Narrow("Llama", "", ("llama",)))
+
+    run = narrow(tmp_path)
+    assert {p.dtype for _, p in run.trainable()} == {torch.float32}
+    train(run)
+    logits(run.model)  # outside of autocast, as text is generated
+    run.hook.ft_save_model(run=run, model=run.model, folder=tmp_path / "saved")
+    again = narrow(tmp_path, continue_from=str(tmp_path / "saved"))
+    trained = dict(run.trainable())
+    assert all(p.equal(trained[name]) for name, p in again.trainable())
+
+
+class Narrow(ModelFamily):
+    """Loads its weights in bfloat16, as on an accelerator."""
+
+    def bind(self, name, options=None, **more):
+        return super().bind(name, {"dtype": "bfloat16", **(options or {})}, **more)

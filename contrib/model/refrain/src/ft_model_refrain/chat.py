@@ -26,7 +26,7 @@ class RefrainTemplate(Template):
         content, *written = text.split("<|call|>")
         try:
             calls = [_read_call(call) for call in written]
-        except ValueError:
+        except (ValueError, RecursionError):
             # not a call after all: what the model wrote is kept as text
             return Message("assistant", text, reasoning=reasoning)
         return Message("assistant", content, tool_calls=calls, reasoning=reasoning)

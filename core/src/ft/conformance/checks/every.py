@@ -9,7 +9,7 @@ import pydantic
 
 from ft.conformance.bench import some
 from ft.conformance.check import ANY, check
-from ft.conformance.checks.listed import bound
+from ft.conformance.checks.described import bound
 from ft.conformance.subject import Subject
 from ft.recipe.keys import option_fields
 

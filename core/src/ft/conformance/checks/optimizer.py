@@ -181,8 +181,11 @@ def tensors_in(thing: Any, seen: set[int] | None = None) -> list[Tensor]:
     return []
 
 
-def bytes_of(tensors: Iterable[Tensor]) -> int:
-    """The memory of tensors, each storage counted once; quantized ones by their parts."""
+def bytes_of(tensors: Iterable[Tensor], but: Iterable[Tensor] = ()) -> int:
+    """The memory of tensors, each storage counted once; quantized ones by their parts.
+
+    What lies in the memory of ``but`` does not count.
+    """
     storages: dict[int, int] = {}
     waiting = list(tensors)
     while waiting:
@@ -193,6 +196,8 @@ def bytes_of(tensors: Iterable[Tensor]) -> int:
             continue
         storage = tensor.untyped_storage()
         storages[storage.data_ptr()] = storage.nbytes()
+    for tensor in but:
+        storages.pop(tensor.untyped_storage().data_ptr(), None)
     return sum(storages.values())
 
 
@@ -208,7 +213,7 @@ def _quadratic(subject: Subject, rate: float, steps: int, dtype: Any) -> float:
     curved = torch.logspace(-2, 0, 128).reshape(16, 8)
 
     def loss() -> Tensor:
-        matrix, vector = run.model.matrix.float(), run.model.vector.float()  # type: ignore[operator,union-attr]
+        matrix, vector = (parameter.float() for parameter in run.model.parameters())
         return ((curved * matrix**2).sum() + (curved[0] * vector**2).sum()) / 2
 
     first = loss().item()
@@ -412,9 +417,9 @@ def memory(subject: Subject) -> None:
     for number in range(2):
         take_step(run, push(run, number))
     kept = tensors_in([run.optimizer.state, run.optimizer.param_groups, vars(run.optimizer)])
-    matrix = run.model.matrix
-    own = {id(matrix), id(matrix.grad)}
-    found = bytes_of(t for t in kept if id(t) not in own) / matrix.numel()  # type: ignore[operator,union-attr]
+    (matrix,) = run.model.parameters()
+    own = [matrix, *([] if matrix.grad is None else [matrix.grad])]
+    found = bytes_of(kept, but=own) / matrix.numel()
     subject.measure("bytes per parameter", found)
     assert abs(found - said) <= 0.05 * said + 0.05, (
         f"it keeps {found:.3g} bytes for each parameter and says {said:.3g}"
@@ -427,7 +432,11 @@ def memory(subject: Subject) -> None:
 def _course(subject: Subject, schedule: str) -> tuple[list[list[float]], list[int]]:
     """The learning rate of each group at each of 20 steps and after them; sizes of the groups."""
     peak = 1e-3
-    optimizer_options = {"learning_rate": peak, "warmup": 4, "min_learning_rate": peak / 10}
+    optimizer_options: dict[str, Any] = {
+        "learning_rate": peak,
+        "warmup": 4,
+        "min_learning_rate": peak / 10,
+    }
     subject.bind(**optimizer_options, schedule=schedule)  # refused where it has another course
     run = bare_run(subject, shapes(), steps=20, **optimizer_options, schedule=schedule)
     groups = run.optimizer.param_groups
@@ -543,7 +552,7 @@ def _decaying(subject: Subject) -> tuple[Run, Run]:
         for run in (plain, decayed):
             torch.manual_seed(number)
             take_step(run, push(run, number, scale=1e-3))
-        if not run.model.matrix.equal(plain.model.matrix):  # type: ignore[operator,arg-type]
+        if "matrix" in unequal(values(decayed), values(plain)):
             break
     return plain, decayed
 
@@ -722,7 +731,7 @@ def closure(subject: Subject) -> None:
         run.optimizer.zero_grad()
         loss = push(run, 0)
         loss.backward()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         return loss
 
     try:
@@ -752,7 +761,8 @@ def _fitted(subject: Subject, step: Callable[[Run, list[Tensor], int], None]) ->
     inputs = torch.randn(8, 16, generator=generator)
     wanted = torch.randn(8, 8, generator=generator)
     for number in range(2):
-        made = inputs @ run.model.matrix + run.model.vector  # type: ignore[operator]
+        matrix, vector = run.model.parameters()
+        made = inputs @ matrix + vector
         step(run, list((made - wanted * (1 + 9 * number)).square().mean(1)), number)
     return {name: value - shapes()[name] for name, value in values(run).items()}
 

@@ -44,7 +44,7 @@ from ft.data.prepare import encode_examples
 if TYPE_CHECKING:
     from torch import Tensor
 
-METHOD = {"steps": 8, "batch_size": 8}
+METHOD: dict[str, Any] = {"steps": 8, "batch_size": 8}
 """Options of the trainer where its method is to show an effect: all examples in each step."""
 
 

@@ -42,7 +42,7 @@ class MediaConfig(ReferenceConfig):
 class MediaModel(ReferenceModel):
     """The reference model behind two projections."""
 
-    config_class = MediaConfig
+    config_class: Any = MediaConfig
 
     def __init__(self, config: MediaConfig):
         super().__init__(config)
@@ -91,7 +91,7 @@ class MediaProcessor:
         """The patches (number, :data:`PATCH`) of an image, or of an array of any shape."""
         import numpy as np
 
-        values = np.asarray(medium, dtype=np.float32).reshape(-1)
+        values: Any = np.asarray(medium, dtype=np.float32).reshape(-1)
         if values.max(initial=0) > 1:  # a picture's bytes
             values = values / 255
         return torch.from_numpy(values[: len(values) // PATCH * PATCH].reshape(-1, PATCH).copy())

