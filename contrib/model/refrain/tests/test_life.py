@@ -1,7 +1,6 @@
 """A model's whole life with first-party plugins as they are, through the command line."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
