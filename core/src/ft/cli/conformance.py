@@ -208,9 +208,13 @@ def _print_report(report: PluginReport) -> None:
     click.secho(f"{report.record.id}  {reached}", bold=True, fg="red" if bad else None, nl=False)
     seconds = sum(outcome.seconds for outcome in report.outcomes)
     click.echo(f"  {told} in {seconds:.0f} s")
+    told_before = ""
     for outcome in report.outcomes:
         check = checks()[outcome.check]
+        if outcome.counts_against and outcome.message == told_before:
+            continue  # a plugin that cannot be loaded fails all of them for one reason
         if outcome.counts_against:
+            told_before = outcome.message
             click.secho(
                 f"  {outcome.status}  {check.id} (L{check.level})", fg=SHOWN[outcome.status]
             )

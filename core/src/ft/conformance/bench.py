@@ -79,7 +79,7 @@ def tiny_run(
     rows: Any = None,
     examples: Sequence[Example] | None = None,
     trainer: Mapping[str, Any] | None = None,
-    adapter: bool = False,
+    adapter: bool | Plugin = False,
     device: str = "cpu",
     seed: int = 42,
     **parts: Plugin | None,
@@ -87,8 +87,8 @@ def tiny_run(
     """A run that is ready to train: model loaded and adapted, data in place.
 
     The subject stands in the place of its kind; beside it the model, the template, the
-    optimizer and the trainer of the reference, with ``adapter`` its adapter too (without one
-    the whole model trains). ``parts`` are further bound plugins by kind, which replace those;
+    optimizer and the trainer of the reference, with ``adapter`` its adapter too or the bound
+    one that is given (without one the whole model trains). ``parts`` are further bound plugins by kind, which replace those;
     ``None`` leaves a kind out. ``trainer`` are options of the trainer.
 
     The data is ``rows`` if given, else ``examples`` as the trainer encodes them, else random
@@ -106,7 +106,8 @@ def tiny_run(
         "model": subject.bind() if subject.kind == "model" else family.bind(model_type),
     }
     if adapter:
-        chosen["adapter"] = REFERENCES["adapter"].bind("reference")
+        reference = REFERENCES["adapter"].bind("reference")
+        chosen["adapter"] = adapter if isinstance(adapter, Plugin) else reference
     if subject.kind not in chosen and subject.kind != "dataset":
         chosen[subject.kind] = subject.bind()
     chosen |= parts

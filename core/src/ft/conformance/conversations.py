@@ -30,10 +30,12 @@ TEXTS = ("Hi", "  spaced\n", "", "naïve 東京 🎉 \u200b", "<think>\nhm\n</th
 
 
 def user(content: str | list[Part]) -> Message:
+    """A turn of the user."""
     return Message("user", content)
 
 
 def assistant(content: str | list[Part] = "", **more: object) -> Message:
+    """A turn of the assistant; ``more`` are its calls, its reasoning and the like."""
     return Message("assistant", content, **more)  # type: ignore[arg-type]
 
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -244,6 +245,10 @@ def difference(one: Any, other: Any, where: str = "") -> str:
         if one.shape == other.shape and one.dtype == other.dtype:
             return "" if _bits(one) == _bits(other) else f"a tensor of {tuple(one.shape)}{at}"
         return f"tensors of {tuple(one.shape)} and {tuple(other.shape)}{at}"
+    if isinstance(one, str) and one != other:
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+        start = max(sum(1 for _ in alike) - 20, 0)
+        return f"{_short(one[start:])} and {_short(other[start:])}{at}"
     if is_dataclass(one) and not isinstance(one, type):
         pairs = {f.name: (getattr(one, f.name), getattr(other, f.name)) for f in fields(one)}
     elif isinstance(one, Mapping) and one.keys() == other.keys():

@@ -1,13 +1,14 @@
 """A program that trains under a backend, which may start it again as several processes.
 
 ``python -m ft.conformance.launched FOLDER DEPTH``. ``FOLDER/job.json`` says which plugin;
-each process writes what it found to ``FOLDER/told-<rank>.json``, the main one what was trained
+each process writes what it found to ``FOLDER/told-<process>.json``, the main one what was trained
 to ``FOLDER/trained.safetensors``. ``DEPTH`` counts the launches that led to this process.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,27 +80,25 @@ def work(subject: Subject, plugin: Any, device: str) -> int:
     from safetensors.torch import save_file
 
     torch.set_num_threads(1)
+    told: dict[str, Any] = {}
     run = None
     try:
         run = run_alike(subject, "run", device, backend=plugin)
+        told = {"rank": run.process.rank, "world": run.process.world_size}
+        told["sums"] = ["asked for a sum it fails"]
+        told["sums"] = wrong_sums(run)
         train(run)
         tensors = trained(run)
-        told: dict[str, Any] = {
-            "rank": run.process.rank,
-            "world": run.process.world_size,
-            "sums": wrong_sums(run),
-        }
         if run.process.is_main:
             save_file(tensors, subject.folder / "trained.safetensors")
     finally:
         if run is not None:
             end(run)
-    told["group"] = torch.distributed.is_available() and torch.distributed.is_initialized()
-    name = f"told-{told['rank']}.json"
-    # two processes of the same rank are both heard
-    while (subject.folder / name).exists():
-        name = f"{name}.json"
-    (subject.folder / name).write_text(json.dumps(told), encoding="utf-8")
+            distributed = torch.distributed
+            told["group"] = distributed.is_available() and distributed.is_initialized()
+            # by process and not by rank: two of the same rank are both heard
+            name = f"told-{os.getpid()}.json"
+            (subject.folder / name).write_text(json.dumps(told), encoding="utf-8")
     return 0
 
 

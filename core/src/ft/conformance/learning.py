@@ -14,6 +14,7 @@ from ft.api import (
     Example,
     Feedback,
     Message,
+    Plugin,
     Preference,
     Prompt,
     Reward,
@@ -142,7 +143,7 @@ def learning_run(
     *,
     folder: str = "run",
     examples: Sequence[Example] | None = None,
-    adapter: bool = False,
+    adapter: bool | Plugin = False,
     parts: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Run:
@@ -159,13 +160,12 @@ def learning_run(
     if kind is Prompt or said.needs & {"rewards"} or said.provides & {"generation"}:
         beside = {"engine": _short_answers(), "reward": Letters().bind("letters"), **beside}
     brings = REFERENCES["adapter"].provides
-    if adapter or said.needs & brings:
-        beside = {"adapter": REFERENCES["adapter"].bind("reference"), **beside}
     run = tiny_run(
         subject,
         folder=f"{folder}-{kind.__name__}",
         examples=examples or examples_of(kind),
         trainer=options,
+        adapter=adapter or bool(said.needs & brings),
         **beside,
     )
     settings = run.part("trainer").options

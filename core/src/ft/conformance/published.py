@@ -87,7 +87,7 @@ def text_of(
     from transformers.utils.chat_template_utils import render_jinja_template
 
     try:
-        texts, _ = render_jinja_template(
+        rendered: Any = render_jinja_template(
             conversations=[[message.as_template_input() for message in conversation.messages]],
             tools=[dict(tool) for tool in conversation.tools] or None,
             chat_template=jinja,
@@ -97,7 +97,8 @@ def text_of(
     # a template is a program: beside Jinja's own errors it may raise any other
     except Exception:
         return None
-    return texts[0]
+    (text,), _ = rendered
+    return text
 
 
 def first_difference(

@@ -105,6 +105,7 @@ def places(value: Any, path: Path = ()) -> Iterator[Path]:
 
 
 def value_at(row: Any, path: Path) -> Any:
+    """What stands in one place of a row."""
     for key in path:
         row = row[key]
     return row
@@ -155,6 +156,7 @@ def shown(path: Path) -> str:
 
 
 def short(value: Any) -> str:
+    """A value as Python writes it, cut off for a message."""
     text = repr(value)
     return text if len(text) < 60 else f"{text[:57]} …"
 
@@ -268,7 +270,7 @@ def _unsound_turn(turn: Any) -> str | None:
 
 
 def outcome(format: Format, row: Row) -> Any:
-    """The example of a row, or its ``RowError``; another exception as its name and message."""
+    """The example of a row, or its ``RowError``; of another exception its name and message."""
     try:
         return format.align(row)
     except RowError as error:

@@ -82,7 +82,7 @@ class SumsInPlace(Gloo):
         return tensor if torch.is_tensor(value) else float(tensor)
 
 
-@mutant("backend.sums-keep-their-form")
+@mutant("backend.sums-keep-their-form", "backend.trains-as-one")
 class SumsToTensors(Alone):
     """Gives a tensor for a number."""
 

@@ -150,13 +150,10 @@ def registers_itself():
 
     class RegistersItself(Family):
         @hookimpl
-        def ft_load_config(self, folder):
+        def ft_patch_model(self, model):
             from transformers import AutoConfig
 
-            from ft.conformance.reference.modeling import ReferenceConfig
-
-            AutoConfig.register("ft-reference", ReferenceConfig, exist_ok=True)
-            return super().ft_load_config(folder=folder)
+            AutoConfig.register("ft-reference", type(model.config), exist_ok=True)
 
     return like_reference(RegistersItself)
 

@@ -402,7 +402,8 @@ class ThawsTheBase(Supervised):
 
     @hookimpl
     def ft_add_modules(self, model):
-        model.requires_grad_(True)
+        for parameter in model.parameters():
+            parameter.requires_grad_(parameter.is_floating_point())
 
 
 # -- methods -------------------------------------------------------------------------------

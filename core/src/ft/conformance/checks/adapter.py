@@ -688,7 +688,7 @@ def digest(tensor: Tensor) -> tuple[Any, ...]:
     import torch
 
     raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return str(tensor.dtype), tuple(tensor.shape), hashlib.sha1(raw).hexdigest()
+    return str(tensor.dtype), tuple(tensor.shape), hashlib.sha1(raw.tobytes()).hexdigest()
 
 
 def _line(error: Exception) -> str:

@@ -24,8 +24,8 @@ def launches_once(subject: Subject) -> None:
     Why: ``ft_launch`` fires in every process, in those that it has started too. One that does
     not know itself in there starts processes without end.
 
-    Passes: the program runs to its end with exit code 0; where it was launched it is launched
-    once; its processes have the ranks from 0 up, each once, and agree on how many they are.
+    Passes: where the program is launched, it is launched once; its processes have the ranks
+    from 0 up, each once, and agree on how many they are.
 
     Fails: a child that launches again; two processes of rank 0; a world size that differs from
     the number of processes.
@@ -34,9 +34,9 @@ def launches_once(subject: Subject) -> None:
     """
     found = launched(subject)
     assert not found.again, "a launched process launches the program again"
-    assert not found.failure, f"the launched program fails: {found.failure}"
-    ranks = sorted(told["rank"] for told in found.told)
-    worlds = {told["world"] for told in found.told}
+    told = heard(subject)
+    ranks = sorted(one["rank"] for one in told)
+    worlds = {one["world"] for one in told}
     assert ranks == list(range(len(ranks))), f"the processes have the ranks {ranks}"
     assert worlds == {len(ranks)}, f"of {len(ranks)} processes the world size is {worlds}"
 
@@ -84,7 +84,8 @@ def trains_as_one(subject: Subject) -> None:
 
     Example: ``lm_head.weight after training in 2 processes: Tensor-likes are not close!``.
     """
-    found = finished(subject)
+    found = launched(subject)
+    assert not found.failure, f"the launched program fails: {found.failure}"
     assert found.weights.keys() == found.expected.keys(), (
         "the checkpoint of the launched run holds other tensors: "
         f"{sorted(found.weights.keys() ^ found.expected.keys())[:3]}"
@@ -107,7 +108,7 @@ def sums_keep_their_form(subject: Subject) -> None:
 
     Example: ``of the number 1.5 it gives a Tensor``.
     """
-    for told in finished(subject).told:
+    for told in heard(subject):
         assert not told["sums"], told["sums"][0]
 
 
@@ -129,7 +130,7 @@ def gives_the_group_back(subject: Subject) -> None:
     plugin = subject.bind()
     selection = Selection([plugin])
     selection.call(plugin, "ft_end_process", run=Run(selection, folder=subject.folder))
-    for told in finished(subject).told:
+    for told in heard(subject):
         assert not told["group"], "after ft_end_process the process group is still there"
 
 
@@ -153,12 +154,12 @@ _launched: dict[str, Launched] = {}
 """By plugin and sample: a launch imports torch once for each process, so all checks share it."""
 
 
-def finished(subject: Subject) -> Launched:
-    """The launched program, where it came to its end."""
+def heard(subject: Subject) -> list[dict[str, Any]]:
+    """What each process of the launched program says, of which there is one at least."""
     found = launched(subject)
-    if found.failure or found.again:
-        raise NotRun("the launched program does not come to its end: see backend.launches-once")
-    return found
+    if not found.told:
+        raise NotRun(f"no process of the launched program begins to train: {found.failure}")
+    return found.told
 
 
 def launched(subject: Subject) -> Launched:
@@ -201,11 +202,14 @@ def launch(subject: Subject, device: str) -> Launched:
     found = Launched(expected=trained(plain), again=(folder / "launched-again").exists())
     if (refused := folder / "refused.txt").exists():
         found.refused = refused.read_text(encoding="utf-8")
-    elif done.returncode:
+        return found
+    told = [path.read_text(encoding="utf-8") for path in folder.glob("told-*")]
+    found.told = [json.loads(text) for text in told]
+    if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         found.failure = said[-1] if said else f"exit code {done.returncode}"
+    elif not (folder / "trained.safetensors").exists():
+        found.failure = "no process takes itself for the main one, which writes the result"
     else:
-        told = [path.read_text(encoding="utf-8") for path in folder.glob("told-*")]
-        found.told = [json.loads(text) for text in told]
         found.weights = load_file(folder / "trained.safetensors")
     return found

@@ -67,7 +67,8 @@ def produces(subject: Subject) -> None:
     Fails: a base class's ``produces`` left as it is; a format that gives a ``Preference`` where
     there is a second answer, and names only ``Conversation``.
 
-    Example: ``the good row becomes a Conversation, and produces names Preference``.
+    Example: ``where the row is the good one it becomes a Conversation, and produces names
+    Preference``.
     """
     named = subject.plugin.produces  # type: ignore[attr-defined]
     assert named, "produces is empty"
@@ -93,7 +94,7 @@ def empty_row(subject: Subject) -> None:
     Passes: a row without columns, one with only a column that the format does not know, and one in
     which every column is null raise ``ft.api.RowError``.
 
-    Fails: ``row.get("answer", "")``.
+    Fails: ``row.get("answer", "")``, which makes an empty turn of a missing column.
 
     Example: ``a row without columns becomes Conversation(messages=[Message(role='user',
     content='', …``.
@@ -202,7 +203,7 @@ def loses_nothing(subject: Subject) -> None:
 
     Fails: ``str(row["answer"])``; a wrong value that is caught and replaced by nothing.
 
-    Example: ``where answer is 'ftword' the row becomes Conversation(…), and 'ftword' is lost``.
+    Example: ``where answer is 'ftword' it becomes Conversation(…), and 'ftword' is lost``.
     """
     format = Format(subject)
     shown = "\0".join(texts_of(outcome(format, format.row)))
@@ -245,7 +246,8 @@ def leaves_rows_alone(subject: Subject) -> None:
 
     Fails: ``row.pop("answer")``; a list of turns of the row to which a system turn is added.
 
-    Example: ``aligning the good row changes it to {'question': 'What is one and two?'}``.
+    Example: ``where the row is the good one, aligning changes the row to {'question': 'What is one
+    and two?'}``.
     """
     format = Format(subject)
     for what, row in [("the row is the good one", format.row), *broken_rows(format.row)]:
@@ -266,7 +268,8 @@ def repeats(subject: Subject) -> None:
 
     Fails: a format that drops duplicates; one that remembers the system text of the row before.
 
-    Example: ``the second time the good row becomes RowError('is a duplicate')``.
+    Example: ``the second time the good row becomes RowError('is a duplicate'), and at first it was
+    Conversation(…)``.
     """
     format = Format(subject)
     first = outcome(format, copy.deepcopy(format.row))

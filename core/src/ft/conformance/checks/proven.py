@@ -39,10 +39,11 @@ def on_accelerator(subject: Subject) -> None:
     Why: what is right on a CPU in float32 may be slow, wrong or impossible where people train:
     a tensor made on the wrong device, a kernel without that type, an overflow in bfloat16.
 
-    Passes: eight steps on the accelerator in float32 have the losses of the same steps on the
-    CPU within five parts in a hundred, and eight in bfloat16 end below their first loss. The
-    report keeps the last loss, the peak memory in MiB and the tokens a second of the latter; a
-    family trains its own tiny model, everything else one of 60 million parameters.
+    Passes: four steps of a tiny model on the accelerator in float32 have the losses of the same
+    steps on the CPU within a tenth, and eight steps in bfloat16 end below their first loss. The
+    report keeps the last loss, the peak memory in MiB and the tokens a second of the latter,
+    which a family takes with its own tiny model and everything else with one of 60 million
+    parameters.
 
     Fails: a machine without an accelerator does not fail the check, and leaves it unproved:
     take ``--json FILE`` from a machine that has one, and give it here with ``--proof FILE``.
@@ -50,17 +51,23 @@ def on_accelerator(subject: Subject) -> None:
     Example: ``on cuda:0 step 3 has the loss 5.1, and 6.2 on the CPU``.
     """
     device = accelerator()
-    like_real = subject.kind != "model" and not device.startswith("cpu")
-    if like_real:
-        larger = Larger("Reference", "ft", ("ft-reference",), accepts=("packing",))
-        subject = replace(subject, companions={**subject.companions, "model": larger})
-    expected = _losses(subject, "cpu", "float32", like_real)[0]
-    found = _losses(subject, device, "float32", like_real)[0]
+    expected, _ = _losses(subject, "cpu", "float32", steps=4)
+    found, _ = _losses(subject, device, "float32", steps=4)
     for step, (here, there) in enumerate(zip(found, expected, strict=True), 1):
-        assert abs(here - there) <= 0.05 * abs(there), (
+        # random generators differ between devices, and so does what a dropout leaves out
+        assert abs(here - there) <= max(0.1 * abs(there), 0.02), (
             f"on {device} step {step} has the loss {here:.3g}, and {there:.3g} on the CPU"
         )
-    losses, line = _losses(subject, device, "bfloat16", like_real)
+    length = 12
+    if subject.kind != "model" and not device.startswith("cpu"):
+        larger = Larger("Reference", "ft", ("ft-reference",), accepts=("packing",))
+        subject = replace(
+            subject,
+            folder=subject.folder / "larger",
+            companions={**subject.companions, "model": larger},
+        )
+        length = 512
+    losses, line = _losses(subject, device, "bfloat16", steps=8, length=length)
     assert losses[-1] < losses[0], (
         f"on {device} in bfloat16 the loss went from {losses[0]:.3g} to {losses[-1]:.3g}"
     )
@@ -84,29 +91,25 @@ def accelerator() -> str:
 
 
 def _losses(
-    subject: Subject, device: str, precision: str, like_real: bool
+    subject: Subject, device: str, precision: str, *, steps: int, length: int = 12
 ) -> tuple[list[float], dict[str, float]]:
-    """The loss of each of eight steps, and the metrics of the last."""
-    from ft.conformance.reference import REFERENCES
-
-    learns = subject.kind == "trainer"
-    rows = None if learns else random_rows(8, length=512 if like_real else 12)
+    """The loss of each step, and the metrics of the last."""
+    optimizer = subject.partner("optimizer")
+    # small enough for a model of real width, and for steps that are to be compared
+    rate = {"learning_rate": 1e-3}
     run = tiny_run(
         subject,
         folder=f"{device.replace(':', '-')}-{precision}",
-        rows=rows,
-        trainer={"precision": precision, "max_grad_norm": 1.0},
+        rows=None if subject.kind == "trainer" else random_rows(8, length=length),
+        trainer={"precision": precision, "max_grad_norm": 1.0, "steps": steps},
         device=device,
         adapter=subject.kind == "quantizer",
-        **({"optimizer": _slow(REFERENCES)} if like_real and subject.kind != "optimizer" else {}),
+        optimizer=subject.bind(**rate)
+        if subject.kind == "optimizer"
+        else optimizer.bind("reference", rate),
     )
     losses = train(run)
     return losses, run.state.history[-1]
-
-
-def _slow(references: Any) -> Any:
-    """The optimizer at a learning rate that suits a model of real width."""
-    return references["optimizer"].bind("reference", {"learning_rate": 1e-3})
 
 
 for _kind in ("model", "adapter", "quantizer", "optimizer", "trainer", "kernel"):

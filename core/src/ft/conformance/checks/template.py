@@ -40,7 +40,7 @@ def renders_alone(subject: Subject) -> None:
     Fails: a template that fetches its text when it is first used; one that asks
     ``run.tokenizer`` for an end token (``run.template_variables`` has it).
 
-    Example: ``it looks for ('huggingface.co', 443) while it renders``.
+    Example: ``it looks for templates.example.org:443 while it renders``.
     """
     rendering = Rendering(subject)
     with watch(subject.folder) as seen:
@@ -187,8 +187,8 @@ def generation_prompt(subject: Subject) -> None:
     Fails: a prompt without the newline that the turn has; a prompt for a thinking model that
     opens thoughts which the turn does not have.
 
-    Example: ``the prompt for turn 2 and the turn part at '<|assistant|>'|'\\n':
-    the conversation goes on with ' Oslo is'``.
+    Example: ``the prompt for turn 2 and the turn part at '>\\n<|assistant|>'|' ': the conversation
+    goes on with '\\nOslo is a city'``.
     """
     rendering = Rendering(subject)
     tried = rendering.dialogs()
@@ -229,7 +229,7 @@ def system_text(subject: Subject) -> None:
     Fails: system text that is dropped where there are tools; a template that says nothing of
     ``system-text`` and renders such a conversation without it.
 
-    Example: ``the system text is not in the rendering of [system 'Be brief, says the sys',
+    Example: ``the system text is not in the rendering of [system 'Be brief, says the system.',
     user 'Question 1?', assistant 'Yes.'], 1 tools``.
     """
     rendering = Rendering(subject)

@@ -44,7 +44,7 @@ def plain_answers(subject: Subject) -> None:
     Fails: a parser that strips content which the format keeps; one that takes any JSON object
     for a call.
 
-    Example: ``the answer '{"a": 1}' parses to content '', call a({})``.
+    Example: ``the answer '{"a": 1}' parses to content '', call call({'a': 1})``.
     """
     rendering = Rendering(subject)
     for text in PLAIN:
@@ -83,7 +83,7 @@ def tool_calls(subject: Subject) -> None:
     Fails: arguments that come back as a JSON string; a schema that is not shown; a template that
     says nothing of ``tools`` and renders such a conversation as if they were not there.
 
-    Example: ``call get_weather({'city': 'Oslo'}) parses to content '', call
+    Example: ``content '', call get_weather({'city': 'Oslo'}) parses to content '', call
     get_weather('{"city": "Oslo"}')``.
     """
     rendering = Rendering(subject)

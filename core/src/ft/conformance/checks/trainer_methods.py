@@ -390,7 +390,7 @@ def starts_at_the_reference(subject: Subject) -> None:
     starts: dict[str, dict[str, Any]] = {
         "the whole model": {},
         "a fresh adapter": {"adapter": True},
-        "an adapter that goes on from another": {"parts": {"adapter": _continued()}},
+        "an adapter that goes on from another": {"adapter": _continued()},
     }
     for kind in types_of(subject, Preference, Feedback):
         for number, (start, how) in enumerate(starts.items()):
