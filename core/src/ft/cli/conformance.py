@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -208,22 +209,19 @@ def _print_report(report: PluginReport) -> None:
     click.secho(f"{report.record.id}  {reached}", bold=True, fg="red" if bad else None, nl=False)
     seconds = sum(outcome.seconds for outcome in report.outcomes)
     click.echo(f"  {told} in {seconds:.0f} s")
-    told_before = ""
     for outcome in report.outcomes:
-        check = checks()[outcome.check]
-        if outcome.counts_against and outcome.message == told_before:
-            continue  # a plugin that cannot be loaded fails all of them for one reason
-        if outcome.counts_against:
-            told_before = outcome.message
-            click.secho(
-                f"  {outcome.status}  {check.id} (L{check.level})", fg=SHOWN[outcome.status]
-            )
-            click.echo(paragraph(outcome.message, indent=6))
-        elif outcome.measures and check.level > 1:
-            click.echo(paragraph(f"{check.id}: {figures(outcome)}", indent=4))
+        if outcome.measures and checks()[outcome.check].level > 1:
+            click.echo(paragraph(f"{outcome.check}: {figures(outcome)}", indent=4))
+    against = [outcome for outcome in report.outcomes if outcome.counts_against]
+    # a plugin that cannot be imported fails all of them for one reason
+    for message, found in groupby(against, key=lambda outcome: outcome.message):
+        first, *more = found
+        name = f"{first.check} (L{checks()[first.check].level})"
+        others = f" and {len(more)} more" if more else ""
+        click.secho(f"  {first.status}  {name}{others}", fg=SHOWN[first.status])
+        click.echo(paragraph(message, indent=6))
     if bad:
-        first = report.failures[0].check
-        click.echo(f"  What a check is for: ft plugins checks {first}")
+        click.echo(f"  What a check is for: ft plugins checks {report.failures[0].check}")
     if (
         level is not None
         and level < report.tried

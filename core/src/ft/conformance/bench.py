@@ -87,9 +87,9 @@ def tiny_run(
     """A run that is ready to train: model loaded and adapted, data in place.
 
     The subject stands in the place of its kind; beside it the model, the template, the
-    optimizer and the trainer of the reference, with ``adapter`` its adapter too or the bound
-    one that is given (without one the whole model trains). ``parts`` are further bound plugins by kind, which replace those;
-    ``None`` leaves a kind out. ``trainer`` are options of the trainer.
+    optimizer and the trainer of the reference, with ``adapter`` its adapter too, or the bound
+    one that it is (without one the whole model trains). ``parts`` are further bound plugins by
+    kind, which replace those; ``None`` leaves a kind out. ``trainer`` are options of the trainer.
 
     The data is ``rows`` if given, else ``examples`` as the trainer encodes them, else random
     rows; a trainer under test gets examples of the first type that it takes.

@@ -38,8 +38,8 @@ class Check:
 
     ``id`` is ``<kind>.<name>``; ``level`` the level that a plugin cannot reach without passing;
     ``since`` the version of the kit in which it appeared; ``needs`` the capability word without
-    which the plugin is asked to refuse instead; ``light`` checks run in a process of their own
-    in which neither torch nor transformers is imported, and those of ``metadata`` look at the
+    which the plugin is asked to refuse instead; ``light`` checks need neither torch nor
+    transformers, as those up to level 1 must not, and those of ``metadata`` look at the
     subject's record alone, also where the plugin cannot be imported. ``text`` is the
     documentation: the docstring of the function, whose first line is the title.
     """

@@ -78,24 +78,25 @@ def examine_plugin(
         return PluginReport(record, found, level)
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="ft-kit-", ignore_cleanup_errors=True) as folder:
-        workers = {light: Worker(record, light, Path(folder), limits) for light in (True, False)}
+        worker = Worker(record, Path(folder), limits, light=level < 2)
         try:
             for check in checks_for(record.kind, level):
                 heard(record, check)
-                outcomes.append(workers[check.light].run(check))
+                outcomes.append(worker.run(check))
         finally:
-            for worker in workers.values():
-                worker.stop()
+            worker.stop()
     return PluginReport(record, outcomes, level)
 
 
 class Worker:
-    """A process that runs checks of one plugin, started again where the plugin ends it."""
+    """A process that runs checks of one plugin, started again where the plugin ends it.
 
-    def __init__(self, record: Record, light: bool, folder: Path, limits: Limits):
+    A ``light`` one has imported neither torch nor transformers, and can run light checks alone.
+    """
+
+    def __init__(self, record: Record, folder: Path, limits: Limits, *, light: bool = False):
         self._record, self._light, self._limits = record, light, limits
-        self._log = folder / ("light" if light else "heavy") / "output.txt"
-        self._log.parent.mkdir(parents=True)
+        self._log = folder / "output.txt"
         self._process: Any = None
         self._connection: Any = None
         self._lost = 0

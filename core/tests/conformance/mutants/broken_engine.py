@@ -20,7 +20,7 @@ class AnswersBackwards(StepByStep):
         return answers[::-1]
 
 
-@mutant("engine.one-answer-each", "engine.the-stop-ends-it")
+@mutant("engine.one-answer-each")
 class ReadsTheOthers(StepByStep):
     """Every prompt but the longest is continued with the padding in front of it in view."""
 

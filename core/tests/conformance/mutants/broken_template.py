@@ -9,7 +9,6 @@ from mutant import mutant
 from ft.api import Message, Template, ToolCall, hookimpl
 from ft.conformance.reference.template import _CALL, _THOUGHT, Reference
 from ft.conformance.reference.template import template as reference
-from ft.data.render import render
 
 
 class Changed(Reference):
@@ -282,36 +281,42 @@ class SystemDroppedBesideTools(Changed):
     changes = {"{{- messages[0].content + '\\n\\n' }}": ""}
 
 
-class Unguarded(Changed):
-    """Renders whatever comes."""
+class Without(Changed):
+    """Renders what is left of a conversation."""
+
+    tools = True
+
+    def without(self, message):
+        return message
 
     @hookimpl
     def ft_render(self, run, conversation, generation_prompt):
-        return render(
-            self.jinja,
-            conversation,
-            generation_prompt=generation_prompt,
-            variables={**run.template_variables, **self.options.variables},
-        )
+        turns = [self.without(message) for message in conversation.messages]
+        left = replace(conversation, messages=[turn for turn in turns if turn])
+        if not self.tools:
+            left.tools = []
+        return super().ft_render(run, left, generation_prompt)
 
 
 @mutant("template.system-text")
-class SystemIgnored(Unguarded):
-    """Has no place for system text, and does not say so to anybody."""
+class SystemIgnored(Without):
+    """Has no place for system text, and leaves it out."""
 
     provides = Reference.provides - {"system-text"}
-    changes = {
-        "{%- elif messages[0].role == 'system' %}\n"
-        "    {{- '<|system|>\\n' + messages[0].content + '<|end|>\\n' }}\n": ""
-    }
+
+    def without(self, message):
+        return None if message.role == "system" else message
 
 
 @mutant("template.tool-calls")
-class ToolsIgnored(Unguarded):
+class ToolsIgnored(Without):
     """Has no place for tools, and renders as if there were none."""
 
     provides = Reference.provides - {"tools"}
-    changes = {"{%- if tools %}": "{%- if false %}"}
+    tools = False
+
+    def without(self, message):
+        return None if message.role == "tool" else replace(message, tool_calls=[])
 
 
 @mutant("template.tool-calls")
@@ -346,11 +351,13 @@ class OneCallOnly(Changed):
 
 
 @mutant("template.reasoning")
-class ReasoningIgnored(Unguarded):
+class ReasoningIgnored(Without):
     """Has no place for reasoning, and renders the answer alone."""
 
     provides = Reference.provides - {"reasoning"}
-    changes = {"{%- if message.reasoning_content %}": "{%- if false %}"}
+
+    def without(self, message):
+        return replace(message, reasoning=None)
 
 
 @mutant("template.reasoning")
