@@ -15,7 +15,7 @@ demo: install
 	$(BIN)/python templates/demo/demo.py --seed $(SEED)
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: tools
 	$(BIN)/ruff check

@@ -18,7 +18,13 @@ for _file in sorted(FOLDER.glob("broken_*.py")):
 from mutant import MUTANTS, Mutant  # noqa: E402
 
 
-@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=lambda m: f"{m.kind}-{m.name}")
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        pytest.param(m, id=f"{m.kind}-{m.name}", marks=pytest.mark.xdist_group(f"mutants {m.kind}"))
+        for m in MUTANTS.values()
+    ],
+)
 def test_a_mutant_fails_the_checks_that_are_meant_to_find_it(
     mutant: Mutant, outcomes: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:

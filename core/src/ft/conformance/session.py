@@ -126,7 +126,7 @@ class Worker:
         self._connection, theirs = multiprocessing.Pipe()
         self._log.write_bytes(b"")
         self._process = context.Process(
-            target=serve, args=(theirs, self._record, str(self._log)), daemon=True
+            target=serve, args=(theirs, self._record, str(self._log), dict(os.environ)), daemon=True
         )
         self._process.start()
         theirs.close()

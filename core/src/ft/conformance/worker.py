@@ -22,8 +22,11 @@ from ft.plugins.policy import installed_index
 from ft.plugins.record import Record
 
 
-def serve(connection: Connection, record: Record, log: str) -> None:
+def serve(connection: Connection, record: Record, log: str, environment: Mapping[str, str]) -> None:
     """Answer ids of checks with outcomes until ``None`` comes; output goes to the file ``log``."""
+    # that of the process that forks may be older than what holds now
+    os.environ.clear()
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the session decides when to stop
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):

@@ -303,6 +303,12 @@ class SystemIgnored(Without):
     """Has no place for system text, and leaves it out."""
 
     provides = Reference.provides - {"system-text"}
+    changes = {
+        "{{- messages[0].content + '\\n\\n' }}": "",
+        "message.role != 'system' or not loop.first": "message.role != 'system'",
+        "{%- elif messages[0].role == 'system' %}\n"
+        "    {{- '<|system|>\\n' + messages[0].content + '<|end|>\\n' }}\n": "",
+    }
 
     def without(self, message):
         return None if message.role == "system" else message
@@ -313,6 +319,13 @@ class ToolsIgnored(Without):
     """Has no place for tools, and renders as if there were none."""
 
     provides = Reference.provides - {"tools"}
+    changes = {
+        "{%- if tools %}": "{%- if false %}",
+        "in message.tool_calls or []": "in []",
+        "{%- elif message.role != 'system' or not loop.first %}": (
+            "{%- elif message.role == 'user' or message.role == 'system' and not loop.first %}"
+        ),
+    }
     tools = False
 
     def without(self, message):
@@ -355,6 +368,7 @@ class ReasoningIgnored(Without):
     """Has no place for reasoning, and renders the answer alone."""
 
     provides = Reference.provides - {"reasoning"}
+    changes = {"{%- if message.reasoning_content %}": "{%- if false %}"}
 
     def without(self, message):
         return replace(message, reasoning=None)
