@@ -293,7 +293,7 @@ def documents_together():
     return like_reference(DocumentsTogether)
 
 
-@mutant("model.packing")
+@mutant("model.packing", "every.limits")
 def refuses_too_little():
     """Says that packing is not there yet, and accepts it all the same."""
 

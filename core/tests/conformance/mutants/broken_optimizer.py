@@ -173,19 +173,18 @@ class StateOfItsOwnClass(ByHand):
     "optimizer.vectors-do-not-decay",
 )
 class NobodysSeed(ByHand):
-    """Noise on the gradient from a generator that nobody seeds."""
+    """Noise on the step from a generator that nobody seeds."""
 
     def optimizer_class(self):
         import torch
 
         class Adam(adam()):
-            def gradient_of(self, parameter):
-                if parameter.grad is None:
-                    return None
+            def update(self, parameter, gradient, state, group):
+                super().update(parameter, gradient, state, group)
                 generator = torch.Generator()
                 generator.seed()
-                noise = torch.randn(parameter.shape, generator=generator)
-                return parameter.grad * (1 + noise / 1000)
+                noise = torch.randn(parameter.shape, generator=generator) * gradient.sign()
+                parameter.add_(noise, alpha=group["lr"] / 100)
 
         return Adam
 
@@ -570,7 +569,7 @@ class CopiesBeforeClipping(ByHand):
         return Adam
 
 
-@mutant("optimizer.gradient-accumulation", "optimizer.gradient-clipping")
+@mutant("optimizer.gradient-accumulation", "optimizer.gradient-clipping", "every.limits")
 class SaysTwoThings(Reference):
     """Calls two words not implemented, and accepts them all the same."""
 

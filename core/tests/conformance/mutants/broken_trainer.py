@@ -366,7 +366,7 @@ class MixesDocuments(Supervised):
         return batch
 
 
-@mutant("trainer.packing")
+@mutant("trainer.packing", "every.limits")
 class AcceptsWhatItRefuses(Supervised):
     """Calls packing not implemented, and accepts it all the same."""
 

@@ -31,6 +31,17 @@ def test_layers_that_hold_their_weight_transposed_merge(tmp_path):
     torch.testing.assert_close(logits(run.merge(run.model)), trained, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("options", [{"rslora": True}, {"modules_to_save": ["lm_head"]}])
+def test_saved_restored_and_merged_are_the_same(tmp_path, options):
+    run = lora_run(tmp_path, **options)
+    train(run)
+    trained = logits(run.model)
+    run.hook.ft_save_model(run=run, model=run.model, folder=run.folder / "result")
+    restored = run.load_result()
+    torch.testing.assert_close(logits(restored), trained, rtol=0, atol=0)
+    torch.testing.assert_close(logits(run.merge(restored)), trained, rtol=1e-4, atol=1e-4)
+
+
 def test_goes_on_from_a_saved_adapter(tmp_path):
     first = lora_run(tmp_path)
     train(first)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 START = 1e-5
 """How far logits may lie from the base's at the start: a computed identity is not exact."""
+SHORT = {"steps": 3}
+"""Enough training where anything that moved will do."""
 
 
 # -- training ----------------------------------------------------------------------------------
@@ -66,14 +68,14 @@ def trains_what_it_declares(subject: Subject) -> None:
     checkpoint keeps and what the user is told. A parameter that changes beside it is lost at
     the next resume; one that is declared and cannot change costs memory for nothing.
 
-    Passes: each declared parameter receives a gradient and is another after eight steps; no
+    Passes: each declared parameter receives a gradient and is another after three steps; no
     other parameter of the model is, except for one that ``ft_checkpoint_state`` keeps.
 
     Fails: a gate that the forward pass does not use; a running mean kept in a parameter.
 
     Example: ``these are declared and never change: layers.0.q_proj.gate``.
     """
-    run = tiny_run(subject)
+    run = tiny_run(subject, trainer=SHORT)
     _, found = gradients(run, [run.data])
     without = run.trained_names - found.keys()
     assert not without, f"these are declared and receive no gradient: {some(without)}"
@@ -94,14 +96,14 @@ def base_stays(subject: Subject) -> None:
     Why: the result is saved without the base. If that moved, the saved part belongs to a model
     that is nowhere; a base that a second role shares changes under it.
 
-    Passes: every weight of the base that is in the adapted model is there after eight steps,
+    Passes: every weight of the base that is in the adapted model is there after three steps,
     with the same bits, under whatever name.
 
     Fails: norms that were not frozen; a base weight that the update is written into.
 
     Example: ``training changed weights of the base: norm.weight``.
     """
-    run = tiny_run(subject)
+    run = tiny_run(subject, trainer=SHORT)
     there = _base_in(run, run.load_base())
     train(run)
     gone = _gone(run, there)
@@ -178,7 +180,7 @@ def packs(subject: Subject) -> None:
     Example: ``the loss of packed rows: expected 5.91 and got 6.02``.
     """
     rows = random_rows(4)
-    run = tiny_run(subject, rows=rows)
+    run = tiny_run(subject, rows=rows, trainer=SHORT)
     train(run)
     alone, expected = gradients(run, [rows])
     together, found = gradients(run, [packed(rows)])
@@ -239,7 +241,7 @@ def saves_and_restores(subject: Subject) -> None:
 
     Example: ``restored from its folder: the logits differ by 0.2 (relative root mean square)``.
     """
-    run = tiny_run(subject)
+    run = tiny_run(subject, trainer=SHORT)
     train(run)
     trained = logits(run.model)
     kept = shutil.copytree(save(run), subject.folder / "kept")
@@ -286,7 +288,7 @@ def refuses_another_base(subject: Subject) -> None:
 
     Example: ``on a base of another width it fails with RuntimeError (The size of tensor a …)``.
     """
-    run = tiny_run(subject, trainer={"steps": 2})
+    run = tiny_run(subject, trainer=SHORT)
     train(run)
     trained, saved = logits(run.model), save(run)
     wider = reference_family(hidden_size=96, intermediate_size=160)
@@ -341,7 +343,7 @@ def adapts_alike(subject: Subject) -> None:
     """
     import torch
 
-    run = tiny_run(subject)
+    run = tiny_run(subject, trainer=SHORT)
     train(run)
     trained = logits(run.model)
     torch.manual_seed(7)  # as after anything else that draws
@@ -360,7 +362,7 @@ def adapts_alike(subject: Subject) -> None:
 
 def _no_merge(subject: Subject) -> None:
     """A result that is no whole model refuses to be merged."""
-    run = tiny_run(subject)
+    run = tiny_run(subject, trainer=SHORT)
     train(run)
     model = _restored(tiny_run(subject, folder="fresh"), save(run))
     expected = logits(model)
@@ -394,7 +396,7 @@ def merges(subject: Subject) -> None:
 
     Example: ``merging moves the logits by 0.2, and merge_tolerance is 0.0001``.
     """
-    run = tiny_run(subject)
+    run = tiny_run(subject, trainer=SHORT)
     train(run)
     _assert_merges(subject, tiny_run(subject, folder="fresh"), save(run))
 
@@ -416,7 +418,7 @@ def merges_into_full_precision(subject: Subject) -> None:
     """
     if subject.support("mergeable") not in ("full", "partial"):
         raise Skip("it is not mergeable")
-    run = _quantized_run(subject.under_limit("mergeable"))
+    run = _quantized_run(subject.under_limit("mergeable"), trainer=SHORT)
     train(run)
     saved = save(run)
     for what, fresh in (
@@ -461,7 +463,7 @@ def switches_off(subject: Subject) -> None:
 
     Example: ``switched off: the logits differ by 0.03 (relative root mean square)``.
     """
-    run = tiny_run(subject)
+    run = tiny_run(subject, trainer=SHORT)
     base = logits(run.load_base())
     train(run)
     trained, flags = logits(run.model), _flags(run)
@@ -491,7 +493,7 @@ def brings_initial_weights_back(subject: Subject) -> None:
 
     Example: ``with its initial weights the model is 0.2 away from where it started``.
     """
-    run = tiny_run(subject)
+    run = tiny_run(subject, trainer=SHORT)
     start = logits(run.model)
     train(run)
     trained, flags = logits(run.model), _flags(run)
@@ -523,7 +525,7 @@ def holds_another(subject: Subject) -> None:
 
     Example: ``after a second adapter was added: the logits differ by 0.1 (relative …)``.
     """
-    run = tiny_run(subject)
+    run = tiny_run(subject, trainer=SHORT)
     start = logits(run.model)
     train(run)
     trained, saved, flags, before = logits(run.model), save(run), _flags(run), weights(run)
@@ -600,10 +602,11 @@ def _train_and_fall(run: Run) -> None:
     )
 
 
-def _quantized_run(subject: Subject, folder: str = "run") -> Run:
+def _quantized_run(subject: Subject, folder: str = "run", **settings: Any) -> Run:
     from ft.conformance.reference import REFERENCES
 
-    return tiny_run(subject, folder=folder, quantizer=REFERENCES["quantizer"].bind("reference"))
+    quantizer = REFERENCES["quantizer"].bind("reference")
+    return tiny_run(subject, folder=folder, quantizer=quantizer, **settings)
 
 
 def _on(subject: Subject, family: Any) -> Subject:

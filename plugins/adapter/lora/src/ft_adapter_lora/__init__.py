@@ -24,7 +24,6 @@ class Lora(PeftAdapter):
     """
 
     paper = "arXiv:2106.09685"
-    samples = ({}, {"rslora": True, "modules_to_save": ["lm_head"]})
 
     class Options(PeftAdapter.Options):
         rank: int = Field(16, gt=0, description="inner width of the update")
