@@ -42,11 +42,13 @@ def use_backend(subject: Subject) -> list[float] | int:
     code = run.hook.ft_launch(run=run, command=[sys.executable, "-c", "pass"])
     if code is not None:
         return code
+    excepthook = sys.excepthook
     try:
         run.hook.ft_start_process(run=run)
         return train(run)
     finally:
         end(run)
+        sys.excepthook = excepthook  # torch replaces it with its process group, for good
 
 
 def use_engine(subject: Subject) -> list[tuple[str, list[int]]]:

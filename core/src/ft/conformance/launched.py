@@ -54,6 +54,7 @@ def trained(run: Run) -> dict[str, Tensor]:
 
 
 def main(folder: Path, depth: int) -> int:
+    """Launch the program, or train where the backend leaves it in this process."""
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     sys.path[:] = job["path"]
     if depth > 1:

@@ -1,7 +1,9 @@
 """What every check of a model needs, imported once in the process that workers are forked from."""
 
 import gc
+import tempfile
 import threading
+from contextlib import suppress
 
 import torch  # noqa: F401
 import tqdm
@@ -18,6 +20,17 @@ tqdm.tqdm.set_lock(threading.RLock())
 
 # ft shows none of their progress bars either
 transformers.utils.logging.disable_progress_bar()
+
+# its tables of characters take seconds to make, and are kept in the working folder by default
+with suppress(ImportError):
+    import hypothesis
+    import hypothesis.configuration
+    import hypothesis.strategies
+
+    hypothesis.configuration.set_hypothesis_home_dir(f"{tempfile.gettempdir()}/ft-kit-hypothesis")
+    hypothesis.settings(max_examples=1, database=None, deadline=None)(
+        hypothesis.given(hypothesis.strategies.text())(lambda text: None)
+    )()
 
 # what is here already is not looked through again after each check
 gc.collect()

@@ -93,7 +93,7 @@ class SumsToTensors(Alone):
         return torch.as_tensor(value)
 
 
-@mutant("backend.gives-the-group-back")
+@mutant("backend.gives-the-group-back", "every.no-state-left")
 class KeepsItsGroup(Alone):
     """Makes a group and never leaves it."""
 

@@ -184,7 +184,7 @@ class NobodysSeed(ByHand):
                 generator = torch.Generator()
                 generator.seed()
                 noise = torch.randn(parameter.shape, generator=generator) * gradient.sign()
-                parameter.add_(noise, alpha=group["lr"] / 100)
+                parameter.add_(noise, alpha=group["lr"] / 5000)
 
         return Adam
 

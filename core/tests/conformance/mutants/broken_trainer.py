@@ -7,7 +7,7 @@ from dataclasses import replace
 from mutant import mutant
 from other_trainers import Judging, Online, Preferring, answered
 
-from ft.api import Limit, Loss, hookimpl
+from ft.api import Encoded, Limit, Loss, hookimpl
 from ft.conformance.reference.trainer import Supervised
 
 # -- its loss ------------------------------------------------------------------------------
@@ -263,17 +263,24 @@ class SkipsEvaluation(Supervised):
 
 
 @mutant("trainer.evaluates")
-class LoopWithoutEvaluation(Supervised):
-    """A loop of its own, which measures nothing."""
+class PutsSetsAway(Supervised):
+    """Drops the evaluation sets to save memory."""
 
     @hookimpl
-    def ft_train(self, run, model):
-        from ft.training.loop import train
+    def ft_run_started(self, run):
+        run.eval_data.clear()
 
-        held_out, run.eval_data = run.eval_data, {}
-        train(run, model)
-        run.eval_data = held_out
-        return True
+
+@mutant("trainer.evaluates")
+class MeanInEvaluation(Supervised):
+    """The loss is a mean over tokens where the model is only measured."""
+
+    @hookimpl
+    def ft_compute_loss(self, run, model, batch):
+        loss = super().ft_compute_loss(run=run, model=model, batch=batch)
+        if not model.training:
+            loss.total = loss.total / batch["weights"].sum()
+        return loss
 
 
 @mutant("trainer.evaluation-leaves-no-trace")
@@ -351,19 +358,20 @@ class SavesNoModel(Supervised):
 
 @mutant("trainer.packing")
 class MixesDocuments(Supervised):
-    """A collation of its own that gives packs no positions."""
+    """A pack becomes one long row: its documents see each other."""
 
     @hookimpl
     def ft_collate(self, run, rows):
-        import torch
-
-        from ft.data.collate import collate
-
-        batch = collate(run, rows)
-        if "position_ids" in batch:
-            del batch["position_ids"]
-            batch["attention_mask"] = torch.ones_like(batch["input_ids"])
-        return batch
+        if isinstance(rows[0], Encoded):
+            return None
+        joined = [
+            Encoded(
+                [token for document in pack for token in document.input_ids],
+                [weight for document in pack for weight in document.weights],
+            )
+            for pack in rows
+        ]
+        return run.collate(joined)
 
 
 @mutant("trainer.packing", "every.limits")

@@ -18,7 +18,7 @@ def peft_run(folder, **options):
 
 @pytest.mark.parametrize(
     ("method", "config"),
-    [("LOHA", {"r": 4}), ("LOKR", {"r": 4})],
+    [("LOHA", {"r": 4}), ("LOKR", {"r": 4}), ("IA3", {"feedforward_modules": []})],
 )
 def test_a_method_by_name_trains(tmp_path, method, config):
     losses = train(peft_run(tmp_path, method=method, target=["q_proj"], config=config))

@@ -83,6 +83,7 @@ def leaves_the_run_as_it_is(subject: Subject) -> None:
 
 
 def refuses_changed_architecture(subject: Subject) -> None:
+    """A run whose method changes the architecture is refused."""
     assert_refuses(subject, "changed-architecture")
 
 

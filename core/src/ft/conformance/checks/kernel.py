@@ -44,6 +44,7 @@ def same_gradients(subject: Subject) -> None:
 
 
 def refuses_packing(subject: Subject) -> None:
+    """A run that packs is refused."""
     assert_refuses(subject, "packing")
 
 
@@ -69,6 +70,7 @@ def packed_documents_stay_apart(subject: Subject) -> None:
 
 
 def refuses_checkpointing(subject: Subject) -> None:
+    """A run that recomputes activations is refused."""
     assert_refuses(subject, "gradient-checkpointing")
 
 

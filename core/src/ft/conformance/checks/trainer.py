@@ -145,7 +145,9 @@ def _evaluated_run(subject: Subject, kind: type[Example], folder: str, watch: An
     run = learning_run(
         subject, kind, folder=folder, parts={"tracker": watch}, steps=4, eval_every=2
     )
-    run.eval_data[HELD_OUT] = encode_examples(run, examples_of(kind)[:3])
+    # more than one batch of them, where answers need not be written
+    held_out = examples_of(kind, 3 if kind is Prompt else 6)
+    run.eval_data[HELD_OUT] = encode_examples(run, held_out)
     return run
 
 

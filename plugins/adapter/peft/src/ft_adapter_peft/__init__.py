@@ -27,11 +27,6 @@ class Peft(PeftAdapter):
     """A PEFT method that has no plugin of its own, with its options as PEFT spells them."""
 
     samples = (
-        {
-            "method": "IA3",
-            "target": ["k_proj", "v_proj", "down_proj"],
-            "config": {"feedforward_modules": ["down_proj"]},
-        },
         {"method": "VERA", "config": {"r": 8, "vera_dropout": 0.0}},
         {"method": "PROMPT_TUNING", "target": [], "config": {"num_virtual_tokens": 4}},
     )
