@@ -35,7 +35,7 @@ class RefrainTemplate(Template):
 def _read_call(text: str) -> ToolCall:
     call = json.loads(text)
     match call:
-        case {"name": str(name), "arguments": dict(arguments)}:
+        case {"name": str(name), "arguments": dict(arguments), **more} if not more:
             return ToolCall(name, arguments)
     raise ValueError(f"no call of a function: {text}")
 
