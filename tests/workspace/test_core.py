@@ -37,6 +37,7 @@ ALLOWED = {
         "a bug report lists the versions of libraries and drivers",
     ),
     "cli/plugins.py": {"lora": "an example in a hint"},
+    "conformance/reference/optimizer.py": {"adamw": "the name of torch's own class"},
     "plugins/policy.py": {"lora": "an example in a hint"},
     "recipe/read.py": {"lora": "an example in a hint"},
     "recipe/starter.py": {

@@ -94,8 +94,13 @@ def test_it_requires_a_range_of_core(distribution: Distribution) -> None:
 
 
 @every
-def test_it_has_tests(distribution: Distribution) -> None:
-    assert list((distribution.folder / "tests").glob("test_*.py"))
+def test_its_tests_begin_with_the_conformance_kit(distribution: Distribution) -> None:
+    """The two lines, in a file of their own."""
+    text = (distribution.folder / "tests" / "test_conformance.py").read_text(encoding="utf-8")
+    assert text == (
+        "from ft.conformance import conformance\n\n"
+        f'test = conformance("{distribution.pyproject["project"]["name"]}")\n'
+    )
 
 
 @every

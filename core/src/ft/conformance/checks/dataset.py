@@ -102,7 +102,7 @@ def empty_row(subject: Subject) -> None:
     format = Format(subject)
     nothing: dict[str, Row] = {
         "without columns": {},
-        "with a column of another format": {"ft_other": "x"},
+        "with a column of another format": {"other_column": "x"},
         "of nulls": dict.fromkeys([*format.row, *format.all_columns]),
     }
     for what, row in nothing.items():
@@ -368,17 +368,17 @@ def keeps_other_columns(subject: Subject) -> None:
 
     Fails: a format that fills no ``extra``; one that refuses columns that it does not know.
 
-    Example: ``the column ft_other is not in extra, which is {}``.
+    Example: ``the column other_column is not in extra, which is {}``.
     """
     format = Format(subject)
     before = format.align(copy.deepcopy(format.row))
     value = {"a": [1, None, "b"]}
-    found = outcome(format, {**copy.deepcopy(format.row), "ft_other": value})
+    found = outcome(format, {**copy.deepcopy(format.row), "other_column": value})
     assert isinstance(found, Example), f"with one more column the good row becomes {found!r}"
-    assert found.extra.get("ft_other") == value, (
-        f"the column ft_other is not in extra, which is {found.extra!r}"
+    assert found.extra.get("other_column") == value, (
+        f"the column other_column is not in extra, which is {found.extra!r}"
     )
-    without = {k: v for k, v in found.extra.items() if k != "ft_other"}
+    without = {k: v for k, v in found.extra.items() if k != "other_column"}
     other = copy.copy(found)
     other.extra = without
     assert other == before, f"with one more column the good row becomes {found!r}, not {before!r}"

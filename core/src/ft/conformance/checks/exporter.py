@@ -28,7 +28,7 @@ def writes_into_its_folder(subject: Subject) -> None:
 
     Fails: a path below the run folder; a relative path; ``None``.
 
-    Example: ``ft_export returns /tmp/run/merged, which is not inside /tmp/out``.
+    Example: ``ft_export returns run/merged, which is not inside out``.
     """
     folder = subject.folder / "out"
     path = exported_path(subject, trained_run(subject), folder)

@@ -64,7 +64,7 @@ def finds_a_model(subject: Subject) -> None:
 
     Fails: the folder above the checkpoint; a new temporary folder each time; an archive.
 
-    Example: ``asked twice for the same model it returns /tmp/a and then /tmp/b``.
+    Example: ``asked twice for the same model it returns cache/a and then cache/b``.
     """
     plugin, name = found_source(subject)
     for what in ("config", "model"):
