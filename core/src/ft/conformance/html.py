@@ -13,7 +13,7 @@ TEMPLATE = Path(__file__).parent / "report.html.jinja"
 MARKS = {
     "passed": "✓",
     "refused": "✓",
-    "skipped": "–",
+    "skipped": "-",
     "known": "!",
     "failed": "✗",
     "fixed": "✗",

@@ -13,7 +13,7 @@ from ft.conformance.reference.trainer import Supervised
 # -- its loss ------------------------------------------------------------------------------
 
 
-@mutant("trainer.accumulates", "trainer.reports-a-mean")
+@mutant("trainer.accumulates", "trainer.reports-a-mean", "trainer.evaluates")
 class MeanForASum(Supervised):
     """The loss is a mean over the tokens of a micro batch."""
 
@@ -29,6 +29,7 @@ class MeanForASum(Supervised):
     "trainer.accumulates",
     "trainer.share-without-rows",
     "trainer.packing",
+    "trainer.evaluates",
 )
 class CountsPadding(Supervised):
     """Units are all places of a batch, those of padding too."""
@@ -52,6 +53,7 @@ class CountsRows(Supervised):
     "trainer.accumulates",
     "trainer.reports-a-mean",
     "trainer.share-without-rows",
+    "trainer.evaluates",
 )
 class CountsOne(Supervised):
     """A micro batch is one unit, whatever is in it."""

@@ -14,6 +14,9 @@ from ft.conformance.subject import Subject
 DEVICE = "FT_KIT_DEVICE"
 """The environment variable that names the device to take in place of the machine's own."""
 
+RATES = (1e-3, 3e-2)
+"""Learning rates: one for a model of real width, and one for a method that trains very little."""
+
 
 class Larger(Family):
     """The reference architecture in a size that keeps a device busy: 60 million parameters."""
@@ -67,7 +70,10 @@ def on_accelerator(subject: Subject) -> None:
             companions={**subject.companions, "model": larger},
         )
         length = 512
-    losses, line = _losses(subject, device, "bfloat16", steps=8, length=length)
+    for rate in RATES:
+        losses, line = _losses(subject, device, "bfloat16", steps=8, length=length, rate=rate)
+        if losses[-1] < losses[0]:
+            break
     assert losses[-1] < losses[0], (
         f"on {device} in bfloat16 the loss went from {losses[0]:.3g} to {losses[-1]:.3g}"
     )
@@ -91,22 +97,26 @@ def accelerator() -> str:
 
 
 def _losses(
-    subject: Subject, device: str, precision: str, *, steps: int, length: int = 12
+    subject: Subject,
+    device: str,
+    precision: str,
+    *,
+    steps: int,
+    length: int = 12,
+    rate: float = RATES[0],
 ) -> tuple[list[float], dict[str, float]]:
     """The loss of each step, and the metrics of the last."""
     optimizer = subject.partner("optimizer")
-    # small enough for a model of real width, and for steps that are to be compared
-    rate = {"learning_rate": 1e-3}
     run = tiny_run(
         subject,
-        folder=f"{device.replace(':', '-')}-{precision}",
+        folder=f"{device.replace(':', '-')}-{precision}-{rate}",
         rows=None if subject.kind == "trainer" else random_rows(8, length=length),
         trainer={"precision": precision, "max_grad_norm": 1.0, "steps": steps},
         device=device,
         adapter=subject.kind == "quantizer",
-        optimizer=subject.bind(**rate)
+        optimizer=subject.bind(learning_rate=rate)
         if subject.kind == "optimizer"
-        else optimizer.bind("reference", rate),
+        else optimizer.bind("reference", {"learning_rate": rate}),
     )
     losses = train(run)
     return losses, run.state.history[-1]
