@@ -11,9 +11,9 @@ from ft.conformance.adapters import (
     assert_merges,
     assert_same,
     assert_whole,
-    said_by,
     quantized_run,
     restored_from,
+    said_by,
     with_family,
 )
 from ft.conformance.bench import (
