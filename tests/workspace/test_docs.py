@@ -291,3 +291,4 @@ def test_the_readmes_plugin_is_built_installed_and_trained(desk: Path) -> None:
     lines = (desk / "runs/norms/metrics.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in lines]
     assert losses[-1] < losses[0]
+    assert "adapter:norms  L2 correct" in run("plugins", "test", "adapter:norms")

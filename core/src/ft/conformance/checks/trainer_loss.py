@@ -83,7 +83,7 @@ def counts_units(subject: Subject) -> None:
 
     Passes: the units of four rows are more than zero and the sum of those of its pieces.
 
-    Fails: ``weights.numel()``; a constant.
+    Fails: ``weights.numel()``; a constant for every batch, whatever is in it.
 
     Example: ``4 rows have 96 units, and their pieces 40 + 17 + 24``.
     """
