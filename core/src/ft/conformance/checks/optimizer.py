@@ -9,13 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ft.api import Run, RunError
-from ft.conformance.bench import (
-    LEARNING_RATE,
-    assert_resumes,
-    some,
-    tiny_run,
-    train,
-)
+from ft.conformance.bench import LEARNING_RATE, assert_resumes, some, tiny_run, train
 from ft.conformance.check import check
 from ft.conformance.steps import (
     RATES,

@@ -7,21 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 
 from ft.api import InputError, Run
-from ft.conformance.bench import (
-    difference,
-    some,
-)
+from ft.conformance.bench import difference, some
 from ft.conformance.check import Skip, check
-from ft.conformance.steps import (
-    bare_run,
-    build,
-    figures,
-    push,
-    shapes,
-    take_step,
-    unequal,
-    values,
-)
+from ft.conformance.steps import bare_run, build, figures, push, shapes, take_step, unequal, values
 from ft.conformance.subject import Subject
 
 if TYPE_CHECKING:

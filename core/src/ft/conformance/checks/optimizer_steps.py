@@ -6,19 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ft.api import Run
-from ft.conformance.bench import (
-    assert_refuses,
-)
+from ft.conformance.bench import assert_refuses
 from ft.conformance.check import check
-from ft.conformance.steps import (
-    bare_run,
-    figures,
-    push,
-    shapes,
-    take_step,
-    unequal,
-    values,
-)
+from ft.conformance.steps import bare_run, figures, push, shapes, take_step, unequal, values
 from ft.conformance.subject import Subject
 
 if TYPE_CHECKING:

@@ -18,13 +18,7 @@ from ft.conformance.bench import (
 )
 from ft.conformance.check import Skip, check
 from ft.conformance.examples import examples_of
-from ft.conformance.learning import (
-    Watch,
-    learning_run,
-    loss_of,
-    offline_types,
-    types_of,
-)
+from ft.conformance.learning import Watch, learning_run, loss_of, offline_types, types_of
 from ft.conformance.subject import Subject
 from ft.data.prepare import encode_examples
 

@@ -5,27 +5,11 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from ft.api import (
-    Conversation,
-    Encoded,
-    Example,
-    Feedback,
-    InputError,
-    Message,
-    Preference,
-)
+from ft.api import Conversation, Encoded, Example, Feedback, InputError, Message, Preference
 from ft.conformance.bench import Rows, tiny_run
 from ft.conformance.check import Skip, check
 from ft.conformance.examples import examples_of
-from ft.conformance.learning import (
-    KNOWN,
-    encode,
-    learning_run,
-    plain,
-    trained,
-    turns,
-    types_of,
-)
+from ft.conformance.learning import KNOWN, encode, learning_run, plain, trained, turns, types_of
 from ft.conformance.subject import Subject
 from ft.data.fit import sequences_of
 from ft.data.prepare import encode_examples

@@ -18,14 +18,7 @@ from ft.conformance.bench import (
     weights,
 )
 from ft.conformance.check import Skip, check
-from ft.conformance.learning import (
-    as_data,
-    learning_run,
-    loss_of,
-    offline_types,
-    rows_of,
-    types_of,
-)
+from ft.conformance.learning import as_data, learning_run, loss_of, offline_types, rows_of, types_of
 from ft.conformance.subject import Subject
 
 if TYPE_CHECKING:

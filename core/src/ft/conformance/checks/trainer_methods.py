@@ -6,15 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ft.api import (
-    Conversation,
-    Feedback,
-    Preference,
-    Prompt,
-    Run,
-    Sampling,
-    hookimpl,
-)
+from ft.api import Conversation, Feedback, Preference, Prompt, Run, Sampling, hookimpl
 from ft.conformance.bench import some, train
 from ft.conformance.check import Skip, check
 from ft.conformance.examples import examples_of
