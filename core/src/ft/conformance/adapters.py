@@ -29,6 +29,7 @@ SHORT = {"steps": 3}
 
 
 def train_and_fall(run: Run) -> None:
+    """Train, and raise unless the loss on the run's rows has fallen by the end."""
     before, _ = gradients(run, [run.data])
     losses = train(run)
     after, _ = gradients(run, [run.data])
@@ -38,6 +39,7 @@ def train_and_fall(run: Run) -> None:
 
 
 def quantized_run(subject: Subject, folder: str = "run", **settings: Any) -> Run:
+    """A run of the adapter on a base that the reference quantizer has quantized."""
     from ft.conformance.reference import REFERENCES
 
     quantizer = REFERENCES["quantizer"].bind("reference")
@@ -51,10 +53,12 @@ def with_family(subject: Subject, family: Any) -> Subject:
 
 
 def restored_from(run: Run, saved: Path) -> Any:
+    """The model that the adapter makes of what it saved."""
     return run.hook.ft_restore_model(run=run, folder=saved)
 
 
 def assert_merges(subject: Subject, run: Run, saved: Path) -> None:
+    """Raise unless the merged model computes what the unmerged one does, within the bound."""
     model = restored_from(run, saved)
     expected = logits(model)
     merged = run.merge(model)
@@ -74,6 +78,7 @@ def assert_whole(subject: Subject, run: Run, model: Any) -> None:
 
 
 def assert_same(model: Any, expected: Tensor, when: str) -> None:
+    """Raise unless a model has just these logits."""
     found = logits(model)
     assert found.equal(expected), (
         f"{when}: the logits differ by {difference(found, expected):.2g} (relative root mean "
@@ -82,6 +87,7 @@ def assert_same(model: Any, expected: Tensor, when: str) -> None:
 
 
 def training_flags(run: Run) -> dict[str, bool]:
+    """Whether each parameter trains, by name."""
     return {name: p.requires_grad for name, p in run.model.named_parameters()}
 
 

@@ -21,10 +21,6 @@ WIDE = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1}
 """A model whose weights outweigh what is kept once for each layer, such as a table of codes."""
 
 
-def wide_family(subject: Subject) -> Any:
-    return subject.partner("model")
-
-
 def quantized(subject: Subject, **settings: Any) -> Run:
     """A run of the quantizer; on an accelerator where it works nowhere else."""
     import torch
@@ -91,6 +87,7 @@ def held(thing: Any, name: str = "", seen: set[int] | None = None) -> Iterator[t
 
 
 def parts_of(thing: Any) -> Mapping[Any, Any]:
+    """What an object holds: attributes, items, parameters and buffers."""
     from torch import nn
     from transformers import PretrainedConfig
 
@@ -110,6 +107,7 @@ def parts_of(thing: Any) -> Mapping[Any, Any]:
 
 
 def stamps_of(folder: Path) -> dict[str, Any]:
+    """Time of change and content of each file below a folder."""
     return {
         path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
         for path in folder.rglob("*")

@@ -21,7 +21,6 @@ from ft.conformance.quantizers import (
     held,
     quantized_and_not,
     under_adapter,
-    wide_family,
 )
 from ft.conformance.subject import Subject
 from ft.pipeline.run import checkpoint_activations
@@ -151,7 +150,7 @@ def works_in_half_precision(subject: Subject) -> None:
     """
     import torch
 
-    settings = {"model": wide_family(subject).bind("model", {"dtype": "bfloat16"})}
+    settings = {"model": subject.partner("model").bind("model", {"dtype": "bfloat16"})}
     run, plain = quantized_and_not(subject, **settings)
     allowed = run.part("quantizer").drift + 0.05
     for autocast in (False, True):
