@@ -150,8 +150,8 @@ def works_in_half_precision(subject: Subject) -> None:
     """
     import torch
 
-    settings = {"model": subject.partner("model").bind("model", {"dtype": "bfloat16"})}
-    run, plain = quantized_and_not(subject, **settings)
+    half = subject.partner("model").bind("model", {"dtype": "bfloat16"})
+    run, plain = quantized_and_not(subject, model=half)
     allowed = run.part("quantizer").drift + 0.05
     for autocast in (False, True):
         with torch.autocast(run.device.type, dtype=torch.bfloat16, enabled=autocast):
@@ -160,7 +160,7 @@ def works_in_half_precision(subject: Subject) -> None:
         assert moved <= allowed, (
             f"in bfloat16 quantizing moves the logits by {moved:.2g}, and {allowed:g} is allowed"
         )
-    training = under_adapter(subject, precision="bfloat16", folder="train", **settings)
+    training = under_adapter(subject, precision="bfloat16", folder="train", model=half)
     losses = train(training)
     assert math.isfinite(losses[-1]), f"in bfloat16 the loss is {losses[-1]}"
     assert losses[-1] < losses[0], (
