@@ -18,7 +18,7 @@ def test_a_check_says_why_what_passes_what_fails_and_gives_an_example(check) -> 
     assert check.text.partition("\n")[0].endswith(".")
     found = parts_of(check)
     assert tuple(found) == PARTS
-    assert all(len(text.split()) >= 4 for text in found.values())
+    assert all(found.values())
     assert check.level in LEVELS
     assert check.kind in (*KINDS, "every")
     assert tuple(map(int, check.since.split("."))) <= tuple(map(int, KIT.split(".")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -160,9 +161,11 @@ def observe(subject: Subject) -> Observed:
 def _observe(subject: Subject) -> Observed:
     seen = Observed()
     own = own_module(subject.record) if subject.record is not None else ""
+    file = getattr(sys.modules.get(own), "__file__", None)
+    code = Path(file).parent if file else None
     with _user_folders(subject.folder / "user") as (home, work):
         with (
-            watch(subject.folder, Path(tempfile.gettempdir())) as outside,
+            watch(subject.folder, Path(tempfile.gettempdir()), code=code) as outside,
             watch_state(own) as changes,
             watch_output() as printed,
         ):

@@ -43,9 +43,10 @@ class Seen:
 
 
 class _Watch:
-    def __init__(self, allowed: Sequence[Path]):
+    def __init__(self, allowed: Sequence[Path], code: Path | None):
         self.seen = Seen()
         self.allowed = tuple(os.path.realpath(folder) for folder in allowed)
+        self.code = os.path.realpath(code) + os.sep if code is not None else None
 
     def hear(self, event: str, args: tuple[Any, ...]) -> None:
         if event in _CONNECTS:
@@ -83,7 +84,8 @@ class _Watch:
                 text = str(Path(f"/proc/self/fd/{folder}").readlink() / text)
         real = os.path.realpath(text)
         inside = real.startswith(tuple(f"{folder}{os.sep}" for folder in self.allowed))
-        if inside or real in self.allowed or "__pycache__" in real:
+        beside_code = self.code is not None and real.startswith(self.code)
+        if ((inside or real in self.allowed) and not beside_code) or "__pycache__" in real:
             return
         if real.startswith(("/dev/", "/proc/")) or text == ":memory:":
             return
@@ -100,9 +102,10 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 
 @contextmanager
-def watch(*allowed: Path) -> Iterator[Seen]:
+def watch(*allowed: Path, code: Path | None = None) -> Iterator[Seen]:
     """Note connections, which are refused, and changes to files outside of ``allowed``.
 
+    Files below ``code``, the plugin's own, may not change even where that lies in ``allowed``.
     Python's own calls are seen (PEP 578); what a compiled library writes by itself is not.
     Connections to this machine itself are no network.
     """
@@ -110,7 +113,7 @@ def watch(*allowed: Path) -> Iterator[Seen]:
     if not _installed:
         sys.addaudithook(_hook)
         _installed = True
-    watching = _Watch(allowed)
+    watching = _Watch(allowed, code)
     _active.append(watching)
     try:
         yield watching.seen

@@ -9,9 +9,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from ft.conformance.check import Check, checks_for
@@ -128,7 +129,8 @@ class Worker:
         self._process = context.Process(
             target=serve, args=(theirs, self._record, str(self._log), dict(os.environ)), daemon=True
         )
-        self._process.start()
+        with _without_main():
+            self._process.start()
         theirs.close()
         if not self._connection.poll(START):
             raise OSError
@@ -190,12 +192,24 @@ def _context(light: bool) -> Any:
     return context
 
 
+_starting = Lock()
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Start processes that do not import the program which uses the kit once more."""
+    with _starting:
+        names = vars(sys.modules["__main__"])
+        file = names.pop("__file__", None)
+        try:
+            yield
+        finally:
+            if file is not None:
+                names["__file__"] = file
+
+
 def prepare_environment() -> None:
     """What the processes inherit: one thread each, no model hub, quiet libraries."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    # a script or a test runner that uses the kit is not imported again in each process
-    main = sys.modules.get("__main__")
-    if main is not None and getattr(main, "__spec__", None) is None:
-        main.__file__ = None
