@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 from ft.conformance.check import Check, checks_for
@@ -56,7 +56,9 @@ def prove(
     prepare_environment()
     with ThreadPoolExecutor(jobs or min(len(records), os.cpu_count() or 1, 4) or 1) as pool:
         waiting = [
-            pool.submit(examine_plugin, record, level, limits or Limits(), heard)
+            pool.submit(
+                examine_plugin, record, level, limits or Limits(), heard, alone=len(records) == 1
+            )
             for record in records
         ]
         try:
@@ -71,21 +73,32 @@ def examine_plugin(
     level: int,
     limits: Limits,
     heard: Callable[[Record, Check], None] = lambda record, check: None,
+    *,
+    alone: bool = False,
 ) -> PluginReport:
-    """Run the checks of one plugin, up to a level."""
+    """Run the checks of one plugin, up to a level; ``alone`` where it is the only one."""
     if record.state != "ok" and not record.remembered:
         reason = f"it cannot be loaded: {record.state}: {record.reason}"
         found = [Outcome(check.id, "failed", reason) for check in checks_for(record.kind, level)]
         return PluginReport(record, found, level)
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="ft-kit-", ignore_cleanup_errors=True) as folder:
-        worker = Worker(record, Path(folder), limits, light=level < 2)
+        light, heavy = (
+            Worker(record, Path(folder) / name, limits, light=name == "light")
+            for name in ("light", "heavy")
+        )
+        if level > 1 and alone:
+            preloading = Thread(target=_context(light=False).Process(target=_nothing).start)
+            preloading.start()
         try:
             for check in checks_for(record.kind, level):
                 heard(record, check)
+                # until torch is imported in the one, the other need not wait
+                worker = light if level < 2 or (alone and check.level < 2) else heavy
                 outcomes.append(worker.run(check))
         finally:
-            worker.stop()
+            light.stop()
+            heavy.stop()
     return PluginReport(record, outcomes, level)
 
 
@@ -97,6 +110,7 @@ class Worker:
 
     def __init__(self, record: Record, folder: Path, limits: Limits, *, light: bool = False):
         self._record, self._light, self._limits = record, light, limits
+        folder.mkdir(exist_ok=True)
         self._log = folder / "output.txt"
         self._process: Any = None
         self._connection: Any = None
@@ -190,6 +204,10 @@ def _context(light: bool) -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["ft.conformance.preload"])
     return context
+
+
+def _nothing() -> None:
+    """What a process does that is started for the sake of starting the one it is forked from."""
 
 
 _starting = Lock()

@@ -26,10 +26,7 @@ START_AT_BASE = ("LORA", "ADALORA", "LOHA", "LOKR", "IA3", "VERA", "OFT", "BOFT"
 class Peft(PeftAdapter):
     """A PEFT method that has no plugin of its own, with its options as PEFT spells them."""
 
-    samples = (
-        {"method": "VERA", "config": {"r": 8, "vera_dropout": 0.0}},
-        {"method": "PROMPT_TUNING", "target": [], "config": {"num_virtual_tokens": 4}},
-    )
+    samples = ({"method": "VERA", "config": {"r": 8, "vera_dropout": 0.0}},)
 
     class Options(PeftAdapter.Options):
         method: str = Field(description="PEFT's name of the method, such as IA3 or VERA")
