@@ -40,7 +40,8 @@ def examine(
         places = (Path(scratch) / str(number) for number in range(1000))
         tried = variants(plugin, name, Path(scratch), record, companions)
         for label, subject in islice(tried, 1) if check.metadata else tried:
-            subject = _in_folder(subject, next(places))
+            subject = replace(subject, folder=next(places))
+            subject.folder.mkdir()
             status, message = _one(check, subject)
             found.append((status, f"{label}: {message}" if label and message else message))
             measures |= {f"{label} {n}" if label else n: v for n, v in subject.measures.items()}
@@ -54,11 +55,6 @@ def examine(
         status = "fixed"
         message = "it passes now: take it out of known_failures"
     return Outcome(check.id, status, message, time.perf_counter() - started, measures)
-
-
-def _in_folder(subject: Subject, folder: Path) -> Subject:
-    folder.mkdir()
-    return replace(subject, folder=folder)
 
 
 def _together(found: list[tuple[Status, str]]) -> tuple[Status, str]:

@@ -34,6 +34,7 @@ def serve(connection: Connection, record: Record, log: str, environment: Mapping
     os.chdir(Path(log).parent)
     connection.send("ready")  # from here on the time is the plugin's
     plugin: Plugin | None = None
+    companions: Mapping[str, Plugin] = {}
     reason = ""
     while (id := connection.recv()) is not None:
         check = checks()[id]
@@ -42,13 +43,14 @@ def serve(connection: Connection, record: Record, log: str, environment: Mapping
         if plugin is None and not reason:
             try:
                 plugin = import_plugin(record)
+                companions = companions_of(plugin)
             except PluginError as error:
                 reason = failure_of(error)
         if plugin is None and not check.metadata:
             connection.send(Outcome(id, "failed", reason))
             continue
         stand_in = plugin or _Absent(record.kind)
-        connection.send(examine(check, stand_in, record.name, record, companions_of(stand_in)))
+        connection.send(examine(check, stand_in, record.name, record, companions))
     os._exit(0)  # whatever threads the plugin left
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Any
 
-from ft.conformance.bench import random_rows, tiny_run, train
+from ft.conformance.bench import random_rows, reference_family, tiny_run, train
 from ft.conformance.check import NotRun, check
-from ft.conformance.reference.model import Family
 from ft.conformance.subject import Subject
 
 DEVICE = "FT_KIT_DEVICE"
@@ -18,22 +16,17 @@ RATES = (1e-3, 3e-2)
 """Learning rates: one for a model of real width, and one for a method that trains very little."""
 
 
-class Larger(Family):
-    """The reference architecture in a size that keeps a device busy: 60 million parameters."""
-
-    def tiny_config(self, model_type: str) -> Any:
-        from ft.conformance.reference.modeling import ReferenceConfig
-
-        return ReferenceConfig(
-            vocab_size=8192,
-            hidden_size=768,
-            intermediate_size=2048,
-            num_hidden_layers=8,
-            num_attention_heads=12,
-            num_key_value_heads=4,
-            head_dim=64,
-            max_position_embeddings=1024,
-        )
+LARGER = {
+    "vocab_size": 8192,
+    "hidden_size": 768,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 4,
+    "head_dim": 64,
+    "max_position_embeddings": 1024,
+}
+"""Sizes that keep a device busy: 60 million parameters."""
 
 
 def on_accelerator(subject: Subject) -> None:
@@ -63,11 +56,10 @@ def on_accelerator(subject: Subject) -> None:
         )
     length = 12
     if subject.kind != "model" and not device.startswith("cpu"):
-        larger = Larger("Reference", "ft", ("ft-reference",), accepts=("packing",))
         subject = replace(
             subject,
             folder=subject.folder / "larger",
-            companions={**subject.companions, "model": larger},
+            companions={**subject.companions, "model": reference_family(**LARGER)},
         )
         length = 512
     for rate in RATES:
