@@ -1,0 +1,122 @@
+"""The kernels that attend to documents of different lengths, behind one signature.
+
+Each takes queries (tokens, heads, width), keys and values (tokens, fewer or as many heads,
+width) in bfloat16 or float16, the documents' starts (int32, one more than there are documents,
+the last one the number of tokens), the length of the longest, the softmax scale, and a window:
+how many tokens before its own a query sees, -1 for all. Causal. Returns (tokens, heads, width).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from ft.api import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Attend = Callable[[Any, Any, Any, Any, int, "float | None", int], Any]
+
+
+def choose(name: str) -> Attend | None:
+    """The kernel called ``name``; ``None`` for a dense mask.
+
+    ``auto`` takes the newest that is installed. Raises :class:`InputError` for one that is not.
+    """
+    if name == "dense":
+        return None
+    installed = {
+        "flash-attn-3": importlib.util.find_spec("flash_attn_interface") is not None,
+        "flash-attn-2": importlib.util.find_spec("flash_attn") is not None,
+        "torch": importlib.util.find_spec("torch.nn.attention.varlen") is not None,
+    }
+    if name == "auto":
+        name = next((known for known, there in installed.items() if there), "dense")
+        return choose(name)
+    if not installed[name]:
+        package = {"flash-attn-3": "flash-attn-3", "flash-attn-2": "flash-attn", "torch": "torch"}
+        raise InputError(
+            f"{name} is not installed, and kernel varlen is asked for it",
+            hint=f"install a current {package[name]}, or leave implementation out",
+        )
+    if name == "torch":
+        return torch_varlen()
+    return flash_attn_3 if name == "flash-attn-3" else flash_attn_2
+
+
+def torch_varlen() -> Attend:
+    """Torch's own flash attention."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    # before torch 2.12 fewer heads of keys and values needed no leave
+    more = {"enable_gqa": True} if "enable_gqa" in signature(varlen_attn).parameters else {}
+
+    def attend(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        starts: Tensor,
+        longest: int,
+        scale: float | None,
+        window: int,
+    ) -> Tensor:
+        reach = {"scale": scale, "window_size": (window, 0), **more}
+        return varlen_attn(query, key, value, starts, starts, longest, longest, **reach)  # type: ignore[arg-type]
+
+    return attend
+
+
+def flash_attn_2(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    starts: Tensor,
+    longest: int,
+    scale: float | None,
+    window: int,
+) -> Tensor:
+    """The package flash-attn (arXiv:2307.08691)."""
+    from flash_attn import flash_attn_varlen_func
+
+    return flash_attn_varlen_func(
+        query,
+        key,
+        value,
+        starts,
+        starts,
+        longest,
+        longest,
+        softmax_scale=scale,
+        causal=True,
+        window_size=(window, 0 if window >= 0 else -1),
+    )
+
+
+def flash_attn_3(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    starts: Tensor,
+    longest: int,
+    scale: float | None,
+    window: int,
+) -> Tensor:
+    """FlashAttention-3 (Shah et al., 2024, arXiv:2407.08608), for compute capability 9.0."""
+    from flash_attn_interface import flash_attn_varlen_func
+
+    out = flash_attn_varlen_func(
+        query,
+        key,
+        value,
+        starts,
+        starts,
+        longest,
+        longest,
+        softmax_scale=scale,
+        causal=True,
+        window_size=(window, 0 if window >= 0 else -1),
+    )
+    return out[0] if isinstance(out, tuple) else out
