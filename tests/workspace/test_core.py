@@ -27,7 +27,10 @@ WORDS = {
     "messages": "English",
 }
 """Names of plugins that are words as well, with what core means by them."""
+SCALING = dict.fromkeys(("llama", "llama3"), "transformers' name of a way to scale positions")
 ALLOWED = {
+    "api/model.py": SCALING,
+    "pipeline/positions.py": SCALING,
     "api/rows.py": {
         "openai": "the name of a notation of turns",
         "gpt": "a role in ShareGPT's notation of turns",

@@ -19,6 +19,18 @@ class Fine(Adapter):
 
 plugin = Fine()
 '''
+ELSEWHERE = '''
+from ft.api import InputError, Kernel, hookimpl
+
+class Far(Kernel):
+    """Is for a device that no machine has."""
+
+    @hookimpl
+    def ft_patch_config(self):
+        raise InputError("this kernel needs another device")
+
+plugin = Far()
+'''
 KNOWN = """
 from ft.api import KnownFailure
 
@@ -31,12 +43,12 @@ Fine.known_failures = (KnownFailure("every.paper", "there is no arXiv number", "
 def run(site, tmp_path: Path):
     """``run(distribution)``: the exit code and the output of pytest on the two lines."""
 
-    def run(distribution: str) -> tuple[int, str]:
+    def run(distribution: str, level: int = 1) -> tuple[int, str]:
         folder = tmp_path / "repository"
         folder.mkdir()
         (folder / "test_conformance.py").write_text(
             "from ft.conformance import conformance\n\n"
-            f"test = conformance({distribution!r}, level=1)\n"
+            f"test = conformance({distribution!r}, level={level})\n"
         )
         path = os.pathsep.join(filter(None, [str(site.path), os.environ.get("PYTHONPATH")]))
         done = subprocess.run(
@@ -67,6 +79,14 @@ def test_a_failing_check_says_what_is_wrong_without_a_traceback(site, run) -> No
     assert "adapter:bad fails every.imports" in out
     assert "must be an object" in out
     assert "conformance/pytest.py" not in out
+
+
+def test_what_cannot_be_run_here_is_skipped(site, run, monkeypatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    site.add("ft-kernel-far", {"kernel:far": "far:plugin"}, ELSEWHERE, headers=HEADERS)
+    code, out = run("ft-kernel-far", 2)
+    assert code == 0, out
+    assert "test[kernel:far-kernel.same-gradients] SKIPPED" in out
 
 
 def test_a_known_failure_is_an_xfail(site, run) -> None:

@@ -29,6 +29,7 @@ class Letters:
 
     pad_token_id = 0
     eos_token_id = 1
+    chat_template = None
 
     def decode(self, ids):
         return "".join(map(chr, ids))
@@ -103,12 +104,25 @@ class Notes(Progress):
         return advance
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache folder of the test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("FT_CACHE_DIR", str(folder))
+    return folder
+
+
 @pytest.fixture
 def make_run(tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+
     def make(**options):
         trainer, dataset = Teacher().bind("teacher", options), Format().bind("format")
         run = Run(Selection([trainer, dataset], DEFAULTS), folder=tmp_path, progress=Notes())
         run.tokenizer = Letters()
+        run.model_folder = model
+        run.device = SimpleNamespace(type="cpu")
         run.config = SimpleNamespace(_attn_implementation="sdpa")
         return run
 

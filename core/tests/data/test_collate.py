@@ -11,6 +11,8 @@ from ft.data.collate import collate
 
 def run(attention="sdpa", pad=0):
     return SimpleNamespace(
+        device=torch.device("cpu"),
+        parts=lambda kind: [],
         tokenizer=SimpleNamespace(pad_token_id=pad, eos_token_id=7),
         config=SimpleNamespace(_attn_implementation=attention),
     )
@@ -20,14 +22,20 @@ A = Encoded([5, 6, 7], [0, 1, 0.5], per_token={"token_type_ids": [1, 2, 3]})
 B = Encoded([8, 9], [1, 1])
 
 
+def plain(batch):
+    return {k: v.tolist() if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+
+
 def test_rows_are_padded_on_the_right():
     batch = collate(run(pad=None), [A, B])
-    assert {name: tensor.tolist() for name, tensor in batch.items()} == {
+    assert plain(batch) == {
         "input_ids": [[5, 6, 7], [8, 9, 7]],
         "labels": [[-100, 6, 7], [-100, 9, -100]],
         "weights": [[0, 1, 0.5], [0, 1, 0]],
         "token_type_ids": [[1, 2, 3], [0, 0, 0]],
         "attention_mask": [[1, 1, 1], [1, 1, 0]],
+        "predicts": [0, 1, 3],
+        "real_tokens": 5,
     }
     assert batch["labels"].dtype == batch["input_ids"].dtype == torch.int64
     assert batch["weights"].dtype == torch.float32
@@ -35,12 +43,16 @@ def test_rows_are_padded_on_the_right():
 
 def test_packs_restart_positions_and_have_no_mask():
     batch = collate(run(), [[A, B], [B]])
-    assert {name: tensor.tolist() for name, tensor in batch.items()} == {
+    assert plain(batch) | {"documents": batch["documents"][:6].tolist()} == {
         "input_ids": [[5, 6, 7, 8, 9], [8, 9, 0, 0, 0]],
         "labels": [[-100, 6, 7, -100, 9], [-100, 9, -100, -100, -100]],
         "weights": [[0, 1, 0.5, 0, 1], [0, 1, 0, 0, 0]],
         "token_type_ids": [[1, 2, 3, 0, 0], [0, 0, 0, 0, 0]],
         "position_ids": [[0, 1, 2, 0, 1], [0, 1, 0, 1, 2]],
+        "predicts": [0, 1, 3, 5],
+        "documents": [0, 3, 5, 7, 10, 10],
+        "longest": 4,
+        "real_tokens": 7,
     }
 
 

@@ -5,7 +5,11 @@ import json
 
 import pytest
 
-from ft.data.prepare import BATCH, encode_examples, load_examples, split_eval
+from ft.data.mix import mixed
+from ft.data.prepare import BATCH, align
+from ft.data.prepared import prepare_set, rows_of
+from ft.data.read import rows
+from ft.data.store import Chunk
 from ft.errors import InputError, PluginError
 
 
@@ -19,8 +23,10 @@ def prepare(make_run, part, tmp_path):
     def go(objects, *, settings=None, **options):
         run = make_run(**options)
         file = write(tmp_path / "a.jsonl", objects)
-        examples, report = load_examples(run, [part(run, file, **(settings or {}))])
-        return run, encode_examples(run, examples, report)
+        one = part(run, file, **(settings or {}))
+        made = prepare_set(run, one, tmp_path / "cache")
+        count = len(made.rows.table())
+        return run, rows_of(run, [made], mixed([count], [one.weight], [one.name], "concat", 42))
 
     return go
 
@@ -28,8 +34,9 @@ def prepare(make_run, part, tmp_path):
 def test_rows_come_out_encoded_in_their_order(prepare, tmp_path):
     run, data = prepare([{"q": "ab", "a": "c"}, {"q": "d", "a": "efg"}])
     assert [bytes(row.input_ids.tolist()) for row in data] == [b"abc", b"defg"]
-    assert data.lengths == [3, 4]
+    assert data.lengths.tolist() == [3, 4]
     assert len(data) == 2
+    assert data.origin(1) == 2
     report = data.report.as_dict()
     assert (report["rows"], report["kept"], report["tokens"], report["trained_tokens"]) == (
         (2, 2, 7, 4)
@@ -84,13 +91,13 @@ LONG = [{"q": "abc", "a": "defgh"}, {"q": "a", "a": "b"}, {"q": "abcdefg", "a": 
 
 def test_long_rows_are_dropped_and_counted(prepare):
     _, data = prepare(LONG, max_length=4)
-    assert data.lengths == [2]
+    assert data.lengths.tolist() == [2]
     assert data.report.dropped == {"longer than max_length": 2}
 
 
 def test_long_rows_are_cut_and_counted(prepare):
     _, data = prepare(LONG, max_length=4, over_length="truncate")
-    assert data.lengths == [4, 2]
+    assert data.lengths.tolist() == [4, 2]
     assert (data.report.truncated, data.report.truncated_answers) == (2, 2)
     assert data.report.dropped == {"nothing to train on left after cutting": 1}
     assert data.report.trained_tokens == 2
@@ -111,16 +118,16 @@ def test_rows_that_train_nothing_are_dropped(prepare):
 
 def test_prompts_have_nothing_to_train_on_and_are_never_cut(prepare):
     _, data = prepare([{"q": "abc"}, {"q": "abcdef"}], max_length=4, over_length="truncate")
-    assert data.lengths == [3]
+    assert data.lengths.tolist() == [3]
     assert data.report.dropped == {"prompt longer than max_length": 1}
 
 
 def test_pairs_are_as_long_as_their_longer_side(prepare):
     pairs = [{"q": "ab", "a": ["c", "de"]}, {"q": "ab", "a": ["c", "defg"]}]
     _, data = prepare(pairs, max_length=4)
-    assert data.lengths == [4]
+    assert data.lengths.tolist() == [4]
     _, data = prepare([*pairs, {"q": "abc", "a": ["", "x"]}], max_length=5, over_length="truncate")
-    assert data.lengths == [4, 5, 4]
+    assert data.lengths.tolist() == [4, 5, 4]
     assert data[1]["margin"] == 1.5
     _, data = prepare([{"q": "abc", "a": ["d", "e"]}, pairs[0]], max_length=3 + 1)
     assert data.report.kept == 2
@@ -129,44 +136,13 @@ def test_pairs_are_as_long_as_their_longer_side(prepare):
 def test_a_trainer_gets_only_what_it_takes(make_run, part, tmp_path):
     run = make_run()
     run.part("trainer").takes = (type(None),)
-    examples, report = load_examples(run, [part(run, write(tmp_path / "b.jsonl", [{"q": "a"}]))])
     with pytest.raises(InputError, match="row 1: the row is a Prompt, and trainer teacher"):
-        encode_examples(run, examples, report)
+        prepare_set(run, part(run, write(tmp_path / "b.jsonl", [{"q": "a"}])), tmp_path / "cache")
 
 
 def test_a_trainer_must_encode_every_example(prepare):
     with pytest.raises(PluginError, match=r"trainer:teacher: ft_encode made 1 rows of 2"):
         prepare([{"q": "a", "a": "b"}, {"q": "a", "a": "b", "lose": True}])
-
-
-@pytest.mark.parametrize("share", [0.25, 2])
-def test_evaluation_rows_are_split_off_before_they_repeat(make_run, part, tmp_path, share):
-    run = make_run()
-    file = write(tmp_path / "a.jsonl", [{"q": "a", "a": str(n)} for n in range(8)])
-    examples, _ = load_examples(run, [part(run, file, weight=2)])
-    train, held_out = split_eval(examples, share, seed=1)
-    assert len(train) == 12
-    assert len(held_out) == 2
-    assert not {id(e) for e in train} & {id(e) for e in held_out}
-    assert split_eval(examples, share, seed=1) == (train, held_out)
-    assert split_eval(examples, 4, seed=2)[1] != split_eval(examples, 4, seed=1)[1]
-
-
-def test_a_share_for_evaluation_takes_at_least_one_row(make_run, part, tmp_path):
-    run = make_run()
-    file = write(tmp_path / "a.jsonl", [{"q": "a", "a": str(n)} for n in range(8)])
-    examples, _ = load_examples(run, [part(run, file)])
-    train, held_out = split_eval(examples, 0.01, seed=1)
-    assert (len(train), len(held_out)) == (7, 1)
-
-
-@pytest.mark.parametrize("share", [8, 0.99])
-def test_an_evaluation_split_leaves_rows_on_both_sides(make_run, part, tmp_path, share):
-    run = make_run()
-    file = write(tmp_path / "a.jsonl", [{"q": "a", "a": str(n)} for n in range(8)])
-    examples, _ = load_examples(run, [part(run, file)])
-    with pytest.raises(InputError, match="both sides"):
-        split_eval(examples, share, seed=1)
 
 
 def test_paths_of_media_count_from_the_data_file(make_run, part, tmp_path, monkeypatch):
@@ -176,12 +152,12 @@ def test_paths_of_media_count_from_the_data_file(make_run, part, tmp_path, monke
     monkeypatch.chdir("/")
     sources = ["pictures/1.png", "https://host/2.png", "data:image/png;base64,"]
     file = write(tmp_path / "a.jsonl", [{"q": "x", "images": sources}])
-    examples, _ = load_examples(run, [part(run, file)])
-    found = [p.source for p in examples[0].messages[0].content]
+    (example,) = align(run, part(run, file), list(rows(file)), Chunk())
+    found = [p.source for p in example.messages[0].content]
     assert found == [str(tmp_path / "pictures/1.png"), *sources[1:]]
     write(file, [{"q": "x", "images": ["pictures/9.png"]}])
     with pytest.raises(InputError, match=r"(?s)row 1: image: there is no file pictures/9.png"):
-        load_examples(run, [part(run, file)])
+        prepare_set(run, part(run, file), tmp_path / "cache")
 
 
 def test_split_pieces_predict_every_token_once():

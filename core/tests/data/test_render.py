@@ -1,9 +1,13 @@
 from types import SimpleNamespace
 
 import pytest
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from ft.api import Conversation, InputError, Message, Origin, Part, Template, ToolCall
 from ft.data.render import (
+    PROBES,
+    _run_template,
+    _template_messages,
     agrees,
     default_render,
     first_difference,
@@ -250,3 +254,46 @@ class TestAgrees:
         assert first_difference(unmarked(MARKED), own, {}) == (
             "a conversation with tools is refused by the second only"
         )
+
+
+ELABORATE = """\
+{%- if tools %}{{- tools | tojson }}{% endif %}
+{%- for message in messages %}
+    {{- '<' ~ message.role ~ '>' ~ (message.name or '') }}
+    {%- if message.role == 'assistant' %}
+        {%- generation %}
+            {{- message.reasoning_content or '' }}{{ message.thinking }}
+            {{- message.content | trim }}
+            {%- for call in message.tool_calls or [] %}{{ call.function | tojson }}{% endfor %}
+            {{- eos_token }}
+        {%- endgeneration %}
+    {%- else %}
+        {{- message.content }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<assistant>' }}{% endif %}{{ documents }}{{ odd }}
+"""
+
+
+@pytest.mark.parametrize("prompt", [False, True])
+@pytest.mark.parametrize("jinja", [MARKED, ELABORATE, unmarked(ELABORATE)], ids=["", "all", "no"])
+@pytest.mark.parametrize("name", PROBES)
+def test_text_and_marks_are_those_of_transformers(name, jinja, prompt):
+    class Odd(str):
+        """A subclass, of which a template must see the text alone."""
+
+    conversation = PROBES[name]
+    variables = {"eos_token": "</s>", "odd": Odd("odd")}
+    marked = has_marks(jinja) and not prompt
+    (expected,), marks = render_jinja_template(
+        conversations=[[message.as_template_input() for message in conversation.messages]],
+        tools=[dict(tool) for tool in conversation.tools] or None,
+        chat_template=jinja,
+        return_assistant_tokens_mask=marked,
+        add_generation_prompt=prompt,
+        **variables,
+    )
+    found = _run_template(
+        jinja, _template_messages(jinja, conversation), conversation, prompt, variables
+    )
+    assert found == (expected, marks[0] if marked else [])

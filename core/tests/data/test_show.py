@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from ft.api import Encoded
 from ft.cli.data import data
-from ft.data.show import as_line, show_rows, summary
+from ft.data.show import show_rows, summary, table
 from ft.errors import InputError
 
 ROW = Encoded([ord(c) for c in "a b\n"], [0, 0, 1, 0.5])
@@ -29,20 +29,31 @@ def test_tokens_of_a_row(make_run):
         "weight": 0.5,
     }
     assert summary(tokens) == "4 tokens, 2 trained (50%)"
-    assert as_line(tokens[1]).split() == ["1", "1", "32", "-", "0", "-100", "·"]
-    assert as_line(tokens[3]).split() == ["1", "3", "10", "train", "0.5", "10", "⏎"]
+    assert table(tokens) == (
+        "pos  id  label  weight  token",
+        [
+            "  0  97                 a",
+            "  1  32                 ·",
+            "  2  98     98       1  b",
+            "  3  10     10     0.5  ⏎",
+        ],
+    )
 
 
 def test_tokens_of_a_pack_say_their_document(make_run):
     tokens = show_rows(make_run(), [ROW, ROW])
     assert [t["document"] for t in tokens] == [1] * 4 + [2] * 4
     assert [t["position"] for t in tokens] == [0, 1, 2, 3] * 2
+    head, lines = table(tokens)
+    assert head.split()[:2] == ["doc", "pos"]
+    assert [line.split()[:2] for line in lines[3:5]] == [["1", "3"], ["2", "0"]]
     assert summary(tokens) == "8 tokens in 2 documents, 4 trained (50%)"
 
 
 def test_tokens_of_a_pair_say_their_side(make_run):
     tokens = show_rows(make_run(), {"chosen": ROW, "rejected": ROW, "margin": 1.0})
     assert [t["sequence"] for t in tokens] == ["chosen"] * 4 + ["rejected"] * 4
+    assert table(tokens)[1][-1].split() == ["rejected", "3", "10", "10", "0.5", "⏎"]
 
 
 @pytest.fixture
@@ -61,7 +72,7 @@ def show(make_run, monkeypatch):
     monkeypatch.setattr(
         "ft.recipe.resolve.resolve", lambda *_, **__: SimpleNamespace(output="folder")
     )
-    monkeypatch.setattr("ft.pipeline.data.prepared_for_show", lambda *_: run)
+    monkeypatch.setattr("ft.pipeline.data.prepared_run", lambda *_: (run, []))
 
     def go(*arguments):
         return CliRunner().invoke(data, ["show", *arguments], catch_exceptions=False)

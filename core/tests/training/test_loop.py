@@ -10,9 +10,10 @@ import torch
 from harness import changed, random_rows, train, weights
 
 from ft.api import Evaluator, Kernel, Loss, Process, RunError, Tracker, hookimpl
+from ft.training.batches import collate_step, counted, without_weight
 from ft.training.checkpoint import checkpoints
 from ft.training.evaluate import evaluate
-from ft.training.loop import collate_step, count_steps, take_step, without_weight
+from ft.training.loop import Loop, count_steps
 from ft.training.order import Order
 
 
@@ -31,9 +32,8 @@ def one_step(run):
     run.optimizer = Gradients([p for _, p in run.trainable()])
     run.scheduler = torch.optim.lr_scheduler.LambdaLR(run.optimizer, lambda step: 1.0)
     run.scaler = torch.amp.GradScaler("cpu", enabled=False)
-    options = run.part("trainer").options
-    batches = collate_step(run, list(range(8)), options)
-    return take_step(run, run.model, batches, options), run.optimizer.seen
+    micro = [counted(run, batch) for batch in collate_step(run, list(range(8)))]
+    return Loop(run, run.model).take_step(micro).read, run.optimizer.seen
 
 
 @pytest.mark.parametrize("micro", [1, 2, 4])
@@ -69,7 +69,7 @@ def test_processes_share_a_batch_without_loss_or_doubling(make):
     units, pieces = 0.0, set()
     for rank in range(2):
         run.process = Process(rank, 2)
-        batches = collate_step(run, [0, 1, 2], run.part("trainer").options)
+        batches = collate_step(run, [0, 1, 2])
         pieces.add(len(batches))
         units += sum(float(batch["weights"].sum()) for batch in batches)
     assert pieces == {2}  # as many passes here as there

@@ -33,6 +33,33 @@ def test_equal_to_full_logits(make):
     assert found.weights.eq(1).all()
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 0.7])
+def test_a_part_is_spread_over_the_vocabulary(make, smoothing):
+    run = make("adamw")
+    batch = run.collate(run.data[:4])
+    log_p = plain(run.model, batch)[:, :-1][batch["weights"][:, 1:] > 0].float().log_softmax(-1)
+    truth = batch["input_ids"][:, 1:][batch["weights"][:, 1:] > 0]
+    wanted = -(1 - smoothing) * log_p[range(len(truth)), truth] - smoothing * log_p.mean(-1)
+    torch.testing.assert_close(run.token_losses(run.model, batch, smoothing).losses, wanted)
+
+
+@pytest.mark.parametrize("kernel_accepts", [True, False])
+def test_no_kernel_passes_over_smoothing(make, kernel_accepts):
+    from ft.api import Kernel
+    from ft.recipe.fit import misfits
+    from ft_trainer_sft import trainer as sft
+
+    class Fused(Kernel):
+        provides = frozenset({"loss-kernel"})
+        accepts = Kernel.accepts - (set() if kernel_accepts else {"label-smoothing"})
+
+    parts = [sft.bind("sft", {"label_smoothing": 0.1}), Fused().bind("fused")]
+    found = [m for m in misfits(parts) if m.capability == "label-smoothing"]
+    assert bool(found) != kernel_accepts
+    parts[0] = sft.bind("sft")
+    assert not [m for m in misfits(parts) if m.capability == "label-smoothing"]
+
+
 def test_soft_capping_stays_in_force(make):
     config = transformers.Gemma2Config(
         vocab_size=512,
@@ -76,6 +103,7 @@ def test_a_micro_batch_without_a_trained_token_has_a_graph(make):
     run = make("adamw")
     batch = run.collate(run.data[:2])
     batch["weights"] = batch["weights"] * 0
+    del batch["predicts"]
     found = run.token_losses(run.model, batch)
     assert found.losses.shape == (0,)
     found.losses.sum().backward()

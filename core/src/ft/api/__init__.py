@@ -35,13 +35,14 @@ from ft.api.optimizer import Optimizer, OptimizerOptions
 from ft.api.plugin import Plugin, PluginOptions, RecipePath
 from ft.api.progress import Progress
 from ft.api.proof import KnownFailure, Limit
-from ft.api.quantizer import Quantizer
+from ft.api.quantizer import FrozenLinear, Quantizer
 from ft.api.reward import Reward, RewardOptions
-from ft.api.run import Process, Run, State
+from ft.api.run import Run
 from ft.api.source import Source
+from ft.api.state import Process, State
 from ft.api.template import Template, TemplateOptions
 from ft.api.tracker import Tracker
-from ft.api.trainer import Batch, Loss, TokenLosses, Trainer, TrainerOptions
+from ft.api.trainer import Batch, Loss, Predictions, TokenLosses, Trainer, TrainerOptions
 from ft.errors import FtError, InputError, PluginError, RowError, RunError
 from ft.kinds import KINDS, Kind
 
@@ -66,6 +67,7 @@ __all__ = [
     "Example",
     "Exporter",
     "Feedback",
+    "FrozenLinear",
     "Field",
     "FtError",
     "InputError",
@@ -84,6 +86,7 @@ __all__ = [
     "Plugin",
     "PluginError",
     "PluginOptions",
+    "Predictions",
     "Preference",
     "Process",
     "Progress",

@@ -69,7 +69,11 @@ VOCABULARY: dict[str, Capability] = {
         Capability("gradient-accumulation", "several backward passes in a step", ("optimizer",)),
         Capability("gradient-clipping", "a bound on the gradient norm", ("optimizer",)),
         Capability("attention-kernel", "an attention kernel of its own", exclusive=True),
+        Capability("approximate-attention", "training under another attention than the model's"),
         Capability("loss-kernel", "a fused loss", accepted_by=("trainer",), exclusive=True),
+        Capability(
+            "label-smoothing", "a part of each loss spread over the vocabulary", ("kernel",)
+        ),
         Capability("generation", "text that the model writes while it trains"),
         Capability("rewards", "a reward for each answer"),
         # how processes are laid out

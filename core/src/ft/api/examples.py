@@ -76,6 +76,13 @@ class Message:
         ]
 
     @property
+    def text(self) -> str:
+        """The text of this turn: its content without the parts that are media."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if part.type == "text")
+
+    @property
     def media(self) -> list[Part]:
         """The parts of this message that are not text, in order."""
         if isinstance(self.content, str):

@@ -277,7 +277,12 @@ def ft_encode(run: Run, examples: Sequence[Example]) -> list[Any] | None:
     names to them (``{"chosen": …, "rejected": …}``). Other values of a mapping are carried
     along: core collates numbers, such as a margin; anything else, such as the example that an
     online trainer scores its answers with, needs an :func:`ft_collate` of the trainer's own.
-    Runs once, ahead of training.
+
+    Runs ahead of training, and what it makes is kept for later runs that need the same: it may
+    depend on the examples, the options, the tokenizer and ``run.seed``, and on nothing else.
+    ``training_options`` names the options that it never looks at. Numbers drawn from ``random``
+    or numpy are the same in whichever process it runs. With ``streaming`` it runs while the
+    model trains.
     """
 
 
@@ -395,11 +400,17 @@ def ft_step_taken(run: Run, model: nn.Module) -> None:
 
 
 @hookspec(firstresult=True)
-def ft_token_losses(run: Run, model: nn.Module, batch: Batch) -> TokenLosses | None:
+def ft_token_losses(
+    run: Run, model: nn.Module, batch: Batch, label_smoothing: float
+) -> TokenLosses | None:
     """The cross-entropy of each trained token of a micro batch (kernel; first result).
 
     What token-wise trainers call through ``run.token_losses``. Core's default computes logits
     at trained positions only; a kernel may fuse them with the output layer.
+
+    With ``label_smoothing`` e above 0 (Szegedy et al., 2016, arXiv:1512.00567) a loss is
+    (1 - e) of the cross-entropy and e of the mean of -log p over the vocabulary. A trainer that
+    asks for it provides ``label-smoothing``, which a kernel that cannot do it does not accept.
     """
 
 

@@ -63,6 +63,23 @@ class ModelOptions(PluginOptions):
     random_weights: bool = Field(
         False, description="start from random weights: pre-training from scratch"
     )
+    position_scaling: Literal["linear", "dynamic", "yarn", "llama3"] | None = Field(
+        None, description="scale rotary positions for longer sequences; unset: as the checkpoint"
+    )
+    position_factor: float = Field(
+        2.0, gt=1, description="how many times longer, with position_scaling"
+    )
+    new_tokens: dict[str, str | None] = Field(
+        default_factory=dict,
+        description="tokens to add to the vocabulary, each with a description whose mean "
+        "embedding it starts from, or null",
+    )
+    new_tokens_special: bool = Field(
+        False, description="whether new tokens are control tokens, left out of generated text"
+    )
+    vocabulary_multiple: int | None = Field(
+        None, gt=0, description="round the vocabulary up to a multiple, such as 64; unset: exact"
+    )
 
 
 class ModelFamily(Plugin):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 
 class Progress:
@@ -13,6 +13,9 @@ class Progress:
 
     def warn(self, message: str) -> None:
         """Something that may be wrong, with what to do about it."""
+
+    def example(self, pieces: Sequence[tuple[str, bool]]) -> None:
+        """One row as it is trained: its text in pieces, each with whether it is trained on."""
 
     def track(self, label: str, total: float | None, unit: str = "") -> Callable[[float], None]:
         """Begin a bar; the result is called with each amount done."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from ft.api.plugin import Plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Quantizer(Plugin):
@@ -24,3 +27,21 @@ class Quantizer(Plugin):
     def bits_per_weight(self) -> float:
         """Bits that one quantized weight takes in memory with these options, scales included."""
         raise NotImplementedError
+
+
+@runtime_checkable
+class FrozenLinear(Protocol):
+    """A linear layer that lends its frozen product to a kernel that differentiates around it.
+
+    ``operands()`` are what the product needs: tensors that do not train. With them, and without
+    a graph, ``multiply`` makes x Wᵀ of x (tokens, in), ``multiply_transposed`` y W of y
+    (tokens, out), each in the type of its first argument and in memory of its own.
+    """
+
+    def operands(self) -> tuple[Any, ...]: ...
+
+    @staticmethod
+    def multiply(x: Tensor, *operands: Any) -> Tensor: ...
+
+    @staticmethod
+    def multiply_transposed(y: Tensor, *operands: Any) -> Tensor: ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +12,8 @@ from ft.api.engine import Answer, Sampling
 from ft.api.examples import Conversation, Encoded, Example, Message, Rendered
 from ft.api.model import ModelFamily
 from ft.api.progress import Progress
+from ft.api.state import Process, State
+from ft.api.trainer import OUTSIDE
 from ft.errors import InputError, PluginError
 
 if TYPE_CHECKING:
@@ -21,39 +22,10 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
     from ft.api.plugin import Plugin
-    from ft.api.trainer import Batch, TokenLosses
+    from ft.api.trainer import Batch, Predictions, TokenLosses
     from ft.plugins.selection import Selection
 
 Summed = TypeVar("Summed", bound="float | torch.Tensor")
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """This process among those of the run."""
-
-    rank: int = 0
-    world_size: int = 1
-    local_rank: int = 0
-
-    @property
-    def is_main(self) -> bool:
-        return self.rank == 0
-
-
-@dataclass(slots=True)
-class State:
-    """How far training is. A checkpoint stores it."""
-
-    step: int = 0
-    total_steps: int = 0
-    epoch: float = 0.0
-    tokens: int = 0
-    seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-    stop: bool = False
-    """A plugin sets it to end training after the current step; the result is saved as ever."""
-    interrupted: bool = False
-    """Ctrl-C sets it: a checkpoint is saved after the current step, and the run fails."""
 
 
 class Run:
@@ -61,9 +33,10 @@ class Run:
 
     ``folder`` is the run folder, ``source`` the model as the recipe names it, ``seed`` the
     run's seed. Filled in as the pipeline goes: ``process`` and ``device``; ``model_folder``
-    (the resolved checkpoint), ``config``, ``processor`` and ``tokenizer``; ``data`` and
-    ``eval_data`` (encoded rows); ``model`` (adapted, not wrapped), ``modules`` (trained beside
-    it), ``optimizer``, ``scheduler``, ``scaler``; ``state``.
+    (the resolved checkpoint), ``config``, ``processor`` and ``tokenizer``, with ``new_tokens``
+    (text to id) that an adapter has to train; ``data`` and ``eval_data`` (encoded rows);
+    ``model`` (adapted, not wrapped), ``modules`` (trained beside it), ``optimizer``,
+    ``scheduler``, ``scaler``; ``state``.
     """
 
     def __init__(
@@ -87,8 +60,10 @@ class Run:
         self.config: PretrainedConfig
         self.processor: Any = None
         self.tokenizer: Any = None
+        self.new_tokens: dict[str, int] = {}
         self.data: Any = None
         self.eval_data: dict[str, Any] = {}
+        self.eval_prompts: list[Conversation] = []
         self.template_variables: dict[str, Any] = {}
         self.model: nn.Module
         self.modules: dict[str, nn.Module] = {}
@@ -157,10 +132,10 @@ class Run:
     def forward(self, model: nn.Module, batch: Mapping[str, Any], **more: Any) -> Any:
         """Run the model on a batch, with what kernels add to every forward.
 
-        Loss columns (``labels``, ``weights``) are kept from the model. Arguments of core's
-        own, such as ``use_cache``, give way to those of ``more`` and of plugins.
+        What is in the batch for losses and kernels (:data:`ft.api.trainer.OUTSIDE`) is kept
+        from the model. Arguments of core's own, such as ``use_cache``, give way to those of ``more`` and of plugins.
         """
-        inputs = {k: v for k, v in batch.items() if k not in ("labels", "weights")}
+        inputs = {k: v for k, v in batch.items() if k not in OUTSIDE}
         for plugin, extra in self.selection.each("ft_forward_arguments", run=self, batch=batch):
             for name, value in (extra or {}).items():
                 if plugin is self.selection.defaults:
@@ -172,9 +147,23 @@ class Run:
                 more[name] = value
         return model(**{**inputs, **more})
 
-    def token_losses(self, model: nn.Module, batch: Batch) -> TokenLosses:
+    def token_losses(
+        self, model: nn.Module, batch: Batch, label_smoothing: float = 0.0
+    ) -> TokenLosses:
         """The cross-entropy of each trained token of a batch; token-wise losses start here."""
-        return self.hook.ft_token_losses(run=self, model=model, batch=batch)
+        return self.hook.ft_token_losses(
+            run=self, model=model, batch=batch, label_smoothing=label_smoothing
+        )
+
+    def predictions(self, model: nn.Module, batch: Batch) -> Predictions | None:
+        """Forward up to the output layer, for a kernel that fuses it with the loss.
+
+        ``None`` where that cannot be done: the model changes its logits after the output layer,
+        or has none. The kernel returns ``None`` then, and core computes the losses.
+        """
+        from ft.training.losses import predictions
+
+        return predictions(self, model, batch)
 
     def load_base(self, folder: Path | None = None) -> nn.Module:
         """Load the base model afresh, patched, neither adapted nor in training mode.
@@ -381,6 +370,8 @@ class Run:
         import torch
 
         if isinstance(batch, torch.Tensor):
+            if self.device.type == "cuda" and batch.device.type == "cpu":
+                batch = batch.pin_memory()  # or the copy would wait for the device
             return batch.to(self.device, non_blocking=True)
         if isinstance(batch, Mapping):
             return {key: self.to_device(value) for key, value in batch.items()}

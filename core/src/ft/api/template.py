@@ -67,9 +67,8 @@ class Template(Plugin):
         return Message("assistant", text)
 
     def _refuse_what_is_lost(self, conversation: Conversation) -> None:
-        provides = self.capabilities().provides
         for word, part in _parts(conversation):
-            if word not in provides:
+            if word not in self.capabilities().provides:
                 raise InputError(
                     f"the conversation has {part}, and the chat template {self.name} has no place "
                     "for that",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +17,9 @@ from rich.progress import (
 from rich.text import Text
 
 from ft import api
+
+PIECES, SHOWN = 6, 240
+"""Of an example: the pieces that are shown, and the characters of each."""
 
 
 class TerminalProgress(api.Progress):
@@ -48,6 +51,19 @@ class TerminalProgress(api.Progress):
 
     def warn(self, message: str) -> None:
         self.console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
+
+    def example(self, pieces: Sequence[tuple[str, bool]]) -> None:
+        colour = self.console.is_terminal
+        shown = Text(f"the first row; trained is what is {'green' if colour else 'in [[ ]]'}:\n")
+        for text, trained in pieces[:PIECES]:
+            text = text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} … {text[-SHOWN // 2 :]}"
+            if trained:
+                shown.append(text if colour else f"[[{text}]]", style="green")
+            else:
+                shown.append(text, style="dim")
+        shown.append(" …" if len(pieces) > PIECES else "")
+        shown.rstrip()
+        self.console.print(shown)
 
     def track(self, label: str, total: float | None, unit: str = "") -> Callable[[float], None]:
         task = self._bars.add_task(label, total=total, metrics=unit)

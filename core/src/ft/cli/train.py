@@ -41,9 +41,14 @@ def train(recipe: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]…")
+@click.option("--step", type=int, help="Go on from the checkpoint of this step.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def resume(run: Path, as_json: bool) -> None:
-    """Continue the run in folder RUN from its last checkpoint."""
+def resume(run: Path, overrides: tuple[str, ...], step: int | None, as_json: bool) -> None:
+    """Continue the run in folder RUN from its last checkpoint.
+
+    KEY=VALUE changes options of the trainer, or the learning rate, from here on.
+    """
     from ft.cli.progress import TerminalProgress
     from ft.cli.quiet import quiet_libraries
     from ft.pipeline.resume import resume_run
@@ -51,7 +56,7 @@ def resume(run: Path, as_json: bool) -> None:
 
     quiet_libraries()
     with TerminalProgress() as progress:
-        finished = resume_run(run, installed_index(), progress)
+        finished = resume_run(run, installed_index(), progress, step=step, overrides=overrides)
     _print_outcome(finished, as_json)
 
 

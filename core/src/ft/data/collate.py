@@ -15,6 +15,9 @@ from ft.errors import RunError
 IGNORED = -100
 """The label of a token without a loss, as torch's cross-entropy has it."""
 
+MULTIPLE = 64
+"""What shapes are rounded up to where odd ones are slow."""
+
 
 def collate(run: Run, rows: Sequence[Any]) -> Batch:
     """Make one micro batch of ``rows``, which are all of one form.
@@ -22,12 +25,18 @@ def collate(run: Run, rows: Sequence[Any]) -> Batch:
     * :class:`Encoded`: padded on the right to the longest, with an ``attention_mask``.
     * a list of :class:`Encoded`, a pack: its documents one after another. ``position_ids``
       start again at 0 with each, and with the padding behind them; from that transformers
-      keeps documents apart, provided that there is no attention mask.
+      keeps documents apart, provided that there is no attention mask. ``documents`` (int32) is
+      where they start in the rows one after another, its last value the number of tokens, and
+      ``longest`` (int) the length of the longest or a little more. Rows of an accelerator have
+      a multiple of 64 tokens, which its matrix units want.
     * a mapping: one such batch under each name; numbers (a margin) become a float32 tensor.
 
     All have ``input_ids`` and ``labels`` (int64; -100 where the weight is 0) and ``weights``
     (float32), of shape (rows, length), the columns of ``per_token`` in the same shape, and
-    ``media`` concatenated along dimension 0. The first token of a document has weight 0:
+    ``media`` concatenated along dimension 0. ``predicts`` (int64) are the places, counted over
+    all rows, from which trained tokens are predicted: known here, so that nobody has to ask a
+    device for them; ``real_tokens`` (int) how many there are
+    without padding. The first token of a document has weight 0:
     nothing stands before it from which it could be predicted.
     """
     first = rows[0]
@@ -56,7 +65,12 @@ def _flash(run: Run) -> bool:
 def _tensors(run: Run, packs: Sequence[Sequence[Encoded]], *, packed: bool) -> Batch:
     import torch
 
-    shape = (len(packs), max(sum(map(len, pack)) for pack in packs))
+    width = max(sum(map(len, pack)) for pack in packs)
+    if packed and any(kernel.same_shapes for kernel in run.parts("kernel")):
+        width = max(width, run.part("trainer").options.max_length)
+    if packed and run.device.type != "cpu":
+        width = -(-width // MULTIPLE) * MULTIPLE
+    shape = (len(packs), width)
     documents = [document for pack in packs for document in pack]
     ids = np.full(shape, pad_id(run), dtype=np.int64)
     weights = np.zeros(shape, dtype=np.float32)
@@ -74,15 +88,36 @@ def _tensors(run: Run, packs: Sequence[Sequence[Encoded]], *, packed: bool) -> B
             for name, values in document.per_token.items():
                 columns[name][row, start:end] = values
         mask[row, :end] = 1
-        positions[row, end:] = np.arange(shape[1] - end)
+        # many short documents, of which none is longer than those that are real
+        positions[row, end:] = np.arange(shape[1] - end) % MULTIPLE
     arrays = {
         "input_ids": ids,
         "labels": np.where(weights > 0, ids, IGNORED),
         "weights": weights,
+        "predicts": np.flatnonzero(weights > 0) - 1,
         **columns,
         **({"position_ids": positions} if packed else {"attention_mask": mask}),
     }
-    return {name: torch.from_numpy(value) for name, value in arrays.items()} | _media(documents)
+    batch: Batch = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    batch["real_tokens"] = int(mask.sum())
+    if packed:
+        batch |= _borders(positions)
+    return batch | _media(documents)
+
+
+def _borders(positions: np.ndarray) -> Batch:
+    """Where documents start, and how long the longest is.
+
+    Both are rounded up, the starts by documents without a token, so that a compiled model meets
+    few different ones.
+    """
+    import torch
+
+    starts = np.append(np.flatnonzero(positions == 0), positions.size)
+    longest = int(np.diff(starts).max())
+    extra = -len(starts) % MULTIPLE
+    starts = np.append(starts, np.full(extra, positions.size)).astype(np.int32)
+    return {"documents": torch.from_numpy(starts), "longest": 1 << (longest - 1).bit_length()}
 
 
 def _media(documents: Sequence[Encoded]) -> dict[str, Any]:

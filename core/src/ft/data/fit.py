@@ -45,8 +45,8 @@ class Fit:
         sequences = sequences_of(row)
         for sequence in sequences:
             # 4 bytes a number, where a list has 8 for a pointer and up to 28 for its number
-            sequence.input_ids = array("i", sequence.input_ids)
-            sequence.weights = array("f", sequence.weights)
+            sequence.input_ids = _compact("i", sequence.input_ids)
+            sequence.weights = _compact("f", sequence.weights)
         # a prompt is answered, not learned from: it has no trained token, and cutting its
         # end would cut off the question
         learned = not isinstance(example, Prompt)
@@ -93,6 +93,12 @@ def sequences_of(row: Any) -> list[Encoded]:
     if isinstance(row, Encoded):
         return [row]
     return [value for value in row.values() if isinstance(value, Encoded)]
+
+
+def _compact(code: str, values: Sequence[Any]) -> array[Any]:
+    if isinstance(values, array) and values.typecode == code:
+        return values
+    return array(code, values)
 
 
 def _trained(weights: Sequence[float]) -> int:

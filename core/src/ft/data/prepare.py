@@ -1,10 +1,9 @@
-"""From data files to encoded rows: read, align, choose, encode, and account for every row."""
+"""From data files to encoded rows: read, align, encode, fit, chunk by chunk."""
 
 from __future__ import annotations
 
 import gc
 import hashlib
-import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -16,23 +15,26 @@ from ft.api.examples import (
     Example,
     Feedback,
     Message,
+    Origin,
     Preference,
     Prompt,
 )
 from ft.api.run import Run
 from ft.data.files import data_files
-from ft.data.fit import CUT, LONG, LONG_PROMPT, UNTRAINED, Fit, Fitted, sequences_of
-from ft.data.mix import weighted
+from ft.data.fit import Fit, Fitted
 from ft.data.read import rows
 from ft.data.report import Report
+from ft.data.rows import refuse_empty
+from ft.data.store import REASONS, Chunk, length_of
 from ft.errors import FtError, InputError, PluginError, RowError
 
 if TYPE_CHECKING:
     from ft.recipe.resolved import DataPart
 
+CHUNK = 4096
+"""Raw rows that are prepared, and stored, together."""
 BATCH = 256
 """Examples that are encoded together: enough to keep a fast tokenizer's threads busy."""
-_REASONS = 5
 _TURNS: Mapping[type[Example], tuple[str, ...]] = {
     Conversation: ("messages",),
     Prompt: ("messages",),
@@ -40,70 +42,44 @@ _TURNS: Mapping[type[Example], tuple[str, ...]] = {
     Feedback: ("prompt", "answer"),
 }
 
-
-class Prepared(Sequence[Any]):
-    """Encoded rows, each an :class:`ft.api.Encoded` or a mapping from names to them.
-
-    ``lengths`` are their tokens (of a mapping: the longest of it).
-    """
-
-    def __init__(self, rows: list[Any], report: Report):
-        self.rows = rows
-        self.lengths = [max(map(len, sequences_of(row)), default=0) for row in rows]
-        self.report = report
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.rows[index]
+Raw = Sequence[tuple[Origin, Mapping[str, Any]]]
+"""Raw rows with where they stand."""
 
 
 # -- reading -------------------------------------------------------------------------------
 
 
-def load_examples(run: Run, parts: Sequence[DataPart]) -> tuple[list[Example], Report]:
-    """Read and align the rows of ``parts``, as often as their weights say.
-
-    A row that a weight takes twice is the same object twice. A bad row raises
-    :class:`ft.errors.InputError` with file, row and field, or is counted, as ``on_bad_row``
-    of its part says.
-    """
-    examples: list[Example] = []
-    report = Report()
-    for part in parts:
-        report.digest |= _digest(part)
-        with _uncollected():
-            read = _align(run, part, report)
-        if part.weight != 1:
-            chosen = weighted(len(read), part.weight, f"{run.seed}/{part.name}")
-            read = [read[index] for index in chosen]
-        examples += read
-    report.chosen = len(examples)
-    return examples, report
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Pause garbage collection: all that is made lives on, and searching it takes a third."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def _align(run: Run, part: DataPart, report: Report) -> list[Example]:
-    align = run.selection.caller(part.dataset, "ft_align_row")
-    examples: list[Example] = []
-    bad = 0
+def read_chunks(part: DataPart) -> Iterator[Raw]:
+    """The raw rows of a data set, at most ``part.rows`` of them, in chunks."""
     source = islice(rows(part.path, split=part.split, subset=part.subset), part.rows)
-    for origin, row in source:
-        report.rows += 1
+    while chunk := list(islice(source, CHUNK)):
+        yield chunk
+
+
+def examples_at(run: Run, part: DataPart, numbers: Sequence[int]) -> Iterator[Example]:
+    """The examples of these numbers, which ascend, counted over the good rows from 0."""
+    wanted, start = list(numbers), 0
+    for raw in read_chunks(part):
+        if not wanted:
+            return
+        examples = align(run, part, raw, Chunk())
+        while wanted and wanted[0] < start + len(examples):
+            yield examples[wanted.pop(0) - start]
+        start += len(examples)
+
+
+def align(run: Run, part: DataPart, raw: Raw, chunk: Chunk) -> list[Example]:
+    """The examples that the format of ``part`` makes of raw rows.
+
+    A bad row raises :class:`ft.errors.InputError` with file, row and field, or is counted in
+    ``chunk``, as ``on_bad_row`` says.
+    """
+    align_row = run.selection.caller(part.dataset, "ft_align_row")
+    examples: list[Example] = []
+    for origin, row in raw:
+        chunk.read += 1
         try:
-            example = align(run=run, row=row)
+            example = align_row(run=run, row=row)
             if example is None:
                 raise PluginError(
                     f"dataset:{part.dataset.name}", "made nothing of a row", where=str(origin)
@@ -119,9 +95,9 @@ def _align(run: Run, part: DataPart, report: Report) -> list[Example]:
                     where=str(origin),
                     hint=error.hint or "mend the row, or set on_bad_row: skip",
                 ) from error
-            bad += 1
-            if len(report.bad_reasons) < _REASONS:
-                report.bad_reasons.append(f"{origin}: {problem}")
+            chunk.bad += 1
+            if len(chunk.bad_reasons) < REASONS:
+                chunk.bad_reasons.append(f"{origin}: {problem}")
         except FtError:
             raise
         except Exception as error:
@@ -133,12 +109,6 @@ def _align(run: Run, part: DataPart, report: Report) -> list[Example]:
             ) from error
         else:
             examples.append(example)
-    if bad:
-        report.bad += bad
-        run.progress.warn(
-            f"{part.source}: {bad} of {bad + len(examples)} rows are bad and left out; "
-            f"the first: {report.bad_reasons[-1] if bad == 1 else report.bad_reasons[0]}"
-        )
     return examples
 
 
@@ -163,92 +133,60 @@ def _resolve_media(messages: Iterable[Message], file: str) -> None:
             part.source = str(path)
 
 
-def _digest(part: DataPart) -> dict[str, str]:
-    digests = {}
+def digests(part: DataPart) -> dict[str, str]:
+    """The sha256 of each file of a data set, by the name under which a recipe has it."""
+    found = {}
     for file in data_files(part.path, split=part.split, subset=part.subset):
         inside = file.relative_to(part.path).as_posix() if file != part.path else ""
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        digests[f"{part.source}/{inside}" if inside else part.source] = digest
-    return digests
-
-
-def split_eval(
-    examples: Sequence[Example], share: float, seed: int
-) -> tuple[list[Example], list[Example]]:
-    """Set some examples aside: a share below 1 (at least one), or else that many of them.
-
-    Returns those to train on and those set aside, each in its order. An example that a
-    weight repeats is on one side only, and once among those set aside.
-
-    Raises :class:`ft.errors.InputError` where one side would be empty.
-    """
-    distinct = {id(example): example for example in examples}
-    count = max(1, round(share * len(distinct))) if share < 1 else int(share)
-    if not 0 < count < len(distinct):
-        raise InputError(
-            f"an evaluation split of {share:g} takes {count} of {len(distinct)} rows",
-            hint="choose eval_split so that rows are left on both sides, or leave it out",
-        )
-    held_out = set(random.Random(f"{seed}/eval").sample(list(distinct), count))
-    train = [example for example in examples if id(example) not in held_out]
-    return train, [example for key, example in distinct.items() if key in held_out]
+        found[f"{part.source}/{inside}" if inside else part.source] = digest
+    return found
 
 
 # -- encoding ------------------------------------------------------------------------------
 
 
-def encode_examples(
-    run: Run, examples: Sequence[Example], report: Report | None = None
-) -> Prepared:
-    """Encode examples with the trainer of the run, and keep the rows that can be trained on.
+def prepare_chunk(run: Run, part: DataPart, raw: Raw) -> Chunk:
+    """Align, encode and fit some raw rows."""
+    chunk = Chunk()
+    with _uncollected():
+        examples = align(run, part, raw, chunk)
+        chunk.fitted = list(encode(run, examples))
+    chunk.origins = [example.origin.row if example.origin else 0 for example in examples]
+    return chunk
 
-    Rows longer than ``max_length`` are dropped, cut or refused, as ``over_length`` says; rows
-    without a trained token are dropped. Each is counted in ``report``.
 
-    Raises :class:`ft.errors.InputError` where nothing is left.
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause garbage collection: searching what is made here for cycles takes a third."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def encode(run: Run, examples: Sequence[Example]) -> Iterator[Fitted]:
+    """Encode examples with the trainer of the run, and hold them against ``max_length``.
+
+    Rows that are longer are dropped, cut or refused, as ``over_length`` says; rows without a
+    trained token are dropped.
     """
-    if report is None:
-        report = Report(rows=len(examples), chosen=len(examples))
     trainer = run.part("trainer")
     _check_types(trainer, examples)
-    distinct = list({id(example): example for example in examples}.values())
-    advance = run.progress.track("preparing data", len(distinct), "rows")
     fits = Fit(trainer.options.max_length, trainer.options.over_length)
-    fitted: dict[int, Fitted] = {}
-    for start in range(0, len(distinct), BATCH):
-        batch = distinct[start : start + BATCH]
+    for start in range(0, len(examples), BATCH):
+        batch = examples[start : start + BATCH]
         encoded = run.hook.ft_encode(run=run, examples=batch)
         if encoded is None or len(encoded) != len(batch):
             made = "nothing" if encoded is None else f"{len(encoded)} rows"
             raise PluginError(
                 f"trainer:{trainer.name}", f"ft_encode made {made} of {len(batch)} examples"
             )
-        for example, row in zip(batch, encoded, strict=True):
-            fitted[id(example)] = fits(example, row)
-        advance(len(batch))
-    kept: list[Any] = []
-    for example in examples:
-        result = fitted[id(example)]
-        report.truncated += result.truncated
-        report.truncated_answers += result.truncated_answer
-        if result.dropped:
-            report.dropped[result.dropped] += 1
-            continue
-        kept += result.rows
-        report.tokens += result.tokens
-        report.trained_tokens += result.trained
-    prepared = Prepared(kept, report)
-    report.kept = len(kept)
-    report.longest = max(prepared.lengths, default=0)
-    if not kept:
-        raise InputError(
-            f"no row is left to train on: {report.rows} read, {report.bad} bad, "
-            f"{report.chosen} chosen by weight"
-            + "".join(f", {count} dropped ({why})" for why, count in report.dropped.items()),
-            hint=_advice(report, trainer.options.max_length),
-        )
-    return prepared
+        yield from map(fits, batch, encoded)
 
 
 def _check_types(trainer: Any, examples: Sequence[Example]) -> None:
@@ -262,9 +200,39 @@ def _check_types(trainer: Any, examples: Sequence[Example]) -> None:
             )
 
 
-def _advice(report: Report, max_length: int) -> str:
-    if report.dropped[LONG] + report.dropped[LONG_PROMPT] + report.dropped[CUT] > 0:
-        return f"raise trainer.max_length, which is {max_length}"
-    if report.dropped[UNTRAINED]:
-        return "the template marks nothing as trained, or trainer.train_on leaves it out"
-    return "look at the data files, and at rows and weight of each data entry"
+# -- examples that are there already -----------------------------------------------------------
+
+
+class Prepared(Sequence[Any]):
+    """Encoded rows in memory, each an :class:`ft.api.Encoded` or a mapping from names to them.
+
+    ``lengths`` are their tokens (of a mapping: the longest of it).
+    """
+
+    def __init__(self, rows: list[Any], report: Report):
+        self.rows = rows
+        self.lengths = [length_of(row) for row in rows]
+        self.report = report
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+
+def encode_examples(run: Run, examples: Sequence[Example]) -> Prepared:
+    """Encode examples that are in memory, and keep the rows that can be trained on.
+
+    Raises :class:`ft.errors.InputError` where nothing is left.
+    """
+    report = Report(rows=len(examples), chosen=len(examples))
+    kept: list[Any] = []
+    for result in encode(run, examples):
+        report.add(result)
+        kept += result.rows
+    prepared = Prepared(kept, report)
+    report.kept = len(kept)
+    report.longest = max(prepared.lengths, default=0)
+    refuse_empty(report, run.part("trainer").options.max_length)
+    return prepared

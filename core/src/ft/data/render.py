@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MARK = re.compile(r"\{#.*?#\}|\{%(?P<left>[-+]?)\s*(?:end)?generation\s*(?P<right>[-+]?)%\}", re.S)
 
 
+@lru_cache(maxsize=64)
 def has_marks(jinja: str) -> bool:
     """Whether a template marks what the model writes."""
     return any(match["left"] is not None for match in _MARK.finditer(jinja))
@@ -225,6 +226,8 @@ PROBES: Mapping[str, Conversation] = {
 """Small conversations that between them reach every part of a text template."""
 
 
+_PLAIN_KEYS = frozenset({"role", "content", "name", "tool_call_id"})
+
 # -- running the template ----------------------------------------------------------------------
 
 
@@ -235,19 +238,27 @@ def _run_template(
     generation_prompt: bool,
     variables: Mapping[str, Any],
 ) -> tuple[str, list[tuple[int, int]]]:
-    from transformers.utils.chat_template_utils import render_jinja_template
+    from transformers.utils import chat_template_utils as library
 
     marks = has_marks(jinja) and not generation_prompt
     try:
-        rendered: Any = render_jinja_template(
-            conversations=[messages],
+        # what ``render_jinja_template`` does for one conversation, without what it does anew for
+        # each of a million: its own parts, in its own order
+        template = library._compile_jinja_template(jinja)
+        if not all(map(_is_plain, messages)):
+            messages = library._alias_reasoning_fields(library._plain_template_data(messages))
+        given = {
+            "messages": messages,
             # templates test for none, as transformers hands it to them
-            tools=[dict(tool) for tool in conversation.tools] or None,
-            chat_template=jinja,
-            return_assistant_tokens_mask=marks,
-            add_generation_prompt=generation_prompt,
-            **variables,
-        )
+            "tools": library._plain_template_data([dict(tool) for tool in conversation.tools])
+            or None,
+            "documents": None,
+            "add_generation_prompt": generation_prompt,
+            **(variables if _is_text(variables) else library._plain_template_data(variables)),
+        }
+        if marks:
+            return library._render_with_assistant_indices(template, **given)
+        return template.render(given), []
     # a template is a program: beside Jinja's own errors it may raise any other
     except Exception as error:
         raise InputError(
@@ -256,8 +267,16 @@ def _run_template(
             hint="change the conversation to what the model's format allows, or choose another "
             "template",
         ) from error
-    (text,), spans = rendered
-    return text, spans[0] if marks else []
+
+
+def _is_plain(message: Mapping[str, Any]) -> bool:
+    """Whether a message has nothing but text, which a template is handed as it is."""
+    return message.keys() <= _PLAIN_KEYS and _is_text(message)
+
+
+def _is_text(values: Mapping[str, Any]) -> bool:
+    # no subclass, which could have methods that a template must not reach
+    return all(type(value) is str for value in values.values())
 
 
 def _text_or_none(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ft.data.fit import Fitted
 
 
 @dataclass(slots=True)
@@ -30,6 +33,15 @@ class Report:
     trained_tokens: int = 0
     longest: int = 0
     digest: dict[str, str] = field(default_factory=dict)
+
+    def add(self, result: Fitted) -> None:
+        """Count an example that was held against the length limit."""
+        self.truncated += result.truncated
+        self.truncated_answers += result.truncated_answer
+        if result.dropped:
+            self.dropped[result.dropped] += 1
+        self.tokens += result.tokens
+        self.trained_tokens += result.trained
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the digests, for a report file."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ft.api.run import Run
 from ft.data.collate import IGNORED
 
-_VISIBLE = str.maketrans({" ": "·", "\n": "⏎", "\t": "⇥", "\r": "␍"})
+_VISIBLE = str.maketrans(
+    {" ": "·", "\n": "⏎", "\t": "⇥", "\r": "␍"} | dict.fromkeys("\x1b\x00", "�")
+)
 
 
 def show_rows(run: Run, row: Any) -> list[dict[str, Any]]:
@@ -59,14 +61,28 @@ def summary(tokens: Sequence[Mapping[str, Any]]) -> str:
     return f"{len(tokens)} tokens{more}, {trained} trained ({share:.0%})"
 
 
-def as_line(token: Mapping[str, Any]) -> str:
-    """One token as a line of a table, with its white space made visible."""
-    text = token["token"].translate(_VISIBLE)
-    mark = "train" if token["trained"] else "-"
-    return (
-        f"{token['sequence']:<9}{token['document']:>3} {token['position']:>6} {token['id']:>7}  "
-        f"{mark:<5} {token['weight']:>6.3g} {token['label']:>7}  {text}"
+def table(tokens: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
+    """A head, and one line for each token with its white space made visible.
+
+    A name or a document has a column where there is more than one; a token without a loss has
+    neither a label nor a weight.
+    """
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {}
+    if len({token["sequence"] for token in tokens}) > 1:
+        columns["of"] = lambda token: token["sequence"]
+    if len({token["document"] for token in tokens}) > 1:
+        columns["doc"] = lambda token: str(token["document"])
+    columns |= {
+        "pos": lambda token: str(token["position"]),
+        "id": lambda token: str(token["id"]),
+        "label": lambda token: str(token["label"]) if token["trained"] else "",
+        "weight": lambda token: f"{token['weight']:.3g}" if token["trained"] else "",
+    }
+    cells = {name: [name, *map(cell, tokens)] for name, cell in columns.items()}
+    widths = {name: max(map(len, column)) for name, column in cells.items()}
+    texts = ["token", *(token["token"].translate(_VISIBLE) for token in tokens)]
+    head, *lines = (
+        "  ".join([*(c.rjust(w) for c, w in zip(row, widths.values(), strict=True)), text])
+        for *row, text in zip(*cells.values(), texts, strict=True)
     )
-
-
-HEADER = f"{'':<9}{'doc':>3} {'pos':>6} {'id':>7}  {'':<5} {'weight':>6} {'label':>7}  token"
+    return head, lines

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import base64
 import io
-from bisect import bisect_left, bisect_right
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from ft.api.examples import Encoded, Origin, Part, Rendered
+from ft.data.words import Words, cuts_into_words, token_range
 from ft.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
 
     from ft.api.run import Run
 
-_START, _END = itemgetter(0), itemgetter(1)
+TRIAL = 64
+"""Texts that are encoded both ways before words are relied on."""
+
+_WORDS: WeakKeyDictionary[Any, tuple[int, Words | None, int]] = WeakKeyDictionary()
+"""Of each tokenizer: its size when it was looked at, its words if it has such, texts tried."""
 
 
 def tokenize(run: Run, rendered: Sequence[Rendered]) -> list[Encoded]:
@@ -34,8 +40,10 @@ def tokenize(run: Run, rendered: Sequence[Rendered]) -> list[Encoded]:
     its placeholder.
     """
     _require_offsets(run.tokenizer)
+    placeholders = {kind: getattr(run.processor, f"{kind}_token", None) for kind in _ARGUMENTS}
     for row in rendered:
-        _check_placeholders(run.processor, row)
+        if row.media or any(placeholders.values()):
+            _check_placeholders(run.processor, placeholders, row)
     texts = iter(_encode_texts(run, [row for row in rendered if not row.media]))
     return [_encode_media(run, row) if row.media else next(texts) for row in rendered]
 
@@ -59,7 +67,32 @@ def encode_text(run: Run, texts: Sequence[str]) -> list[Encoded]:
 def _encode_texts(run: Run, rows: Sequence[Rendered]) -> list[Encoded]:
     if not rows:
         return []
-    encoding = run.tokenizer(
+    return [
+        Encoded(ids, weights, _text_types(run, len(ids)), origin=row.origin)
+        for (ids, weights), row in zip(_ids_and_weights(run.tokenizer, rows), rows, strict=True)
+    ]
+
+
+def _ids_and_weights(
+    tokenizer: Any, rows: Sequence[Rendered]
+) -> list[tuple[array[int], array[float]]]:
+    """By way of words where the tokenizer allows it, and once that gave the same ids."""
+    size, words, tried = _WORDS.get(tokenizer, (0, None, 0))
+    if size != len(tokenizer):
+        words = Words(tokenizer) if cuts_into_words(tokenizer) else None
+    elif tried >= TRIAL and words is not None:
+        return words.encode([row.text for row in rows], [row.spans for row in rows])
+    found = _directly(tokenizer, rows)
+    if words is not None and tried < TRIAL:
+        if words.encode([row.text for row in rows], [row.spans for row in rows]) != found:
+            words = None
+        tried += len(rows)
+    _WORDS[tokenizer] = (len(tokenizer), words, tried)
+    return found
+
+
+def _directly(tokenizer: Any, rows: Sequence[Rendered]) -> list[tuple[array[int], array[float]]]:
+    encoding = tokenizer(
         [row.text for row in rows],
         add_special_tokens=False,
         return_offsets_mapping=True,
@@ -67,35 +100,20 @@ def _encode_texts(run: Run, rows: Sequence[Rendered]) -> list[Encoded]:
         return_token_type_ids=False,
         verbose=False,
     )
-    encoded = []
-    for ids, offsets, row in zip(
-        encoding["input_ids"], encoding["offset_mapping"], rows, strict=True
-    ):
-        weights = _token_weights(offsets, row.spans)
-        encoded.append(Encoded(ids, weights, _text_types(run, len(ids)), origin=row.origin))
-    return encoded
+    pairs = zip(encoding["input_ids"], encoding["offset_mapping"], rows, strict=True)
+    return [(array("i", ids), _token_weights(offsets, row.spans)) for ids, offsets, row in pairs]
 
 
 def _token_weights(
     offsets: Sequence[tuple[int, int]], spans: Iterable[tuple[int, int, float]]
-) -> list[float]:
-    """One weight for each token, from where the token lies in the text.
-
-    Starts and ends never fall from one token to the next, so each span is a range of tokens.
-    The tokens of one character share its offsets. Some tokenizers cut the spaces off a token's
-    offsets, down to no width at all for a token of spaces: such a gap belongs to the token
-    after it.
-    """
-    weights = [0.0] * len(offsets)
+) -> array[float]:
+    """One weight for each token, from where the token lies in the text."""
+    weights = array("f", bytes(4 * len(offsets)))
     for start, end, weight in spans:
-        if start >= end:
-            continue
-        first = bisect_right(offsets, start, key=_END)
-        stop = bisect_left(offsets, end, key=_START)
-        covered = offsets[stop - 1][1] if stop else 0
-        if covered < end and stop < len(offsets):
-            stop += 1
-        weights[first:stop] = [weight] * (stop - first)
+        if start < end:
+            first, stop = token_range(offsets, start, end)
+            stop = min(stop, len(offsets))
+            weights[first:stop] = array("f", [weight]) * (stop - first)
     return weights
 
 
@@ -178,8 +196,10 @@ def _shift(
     ]
 
 
-def _check_placeholders(processor: Any, row: Rendered) -> None:
-    for kind in _ARGUMENTS:
+def _check_placeholders(
+    processor: Any, placeholders: Mapping[str, str | None], row: Rendered
+) -> None:
+    for kind, placeholder in placeholders.items():
         count = sum(part.type == kind for part in row.media)
         if count and not hasattr(processor, _PROCESSORS[kind]):
             raise InputError(
@@ -187,7 +207,6 @@ def _check_placeholders(processor: Any, row: Rendered) -> None:
                 where=_where(row.origin),
                 hint="choose a model for this kind of data, and install what its processor needs",
             )
-        placeholder = getattr(processor, f"{kind}_token", None)
         if placeholder is None:
             continue
         places = row.text.count(placeholder)

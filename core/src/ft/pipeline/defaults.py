@@ -161,10 +161,12 @@ class Defaults:
         return {"use_cache": False}
 
     @hookimpl
-    def ft_token_losses(self, run: Run, model: nn.Module, batch: Batch) -> TokenLosses:
+    def ft_token_losses(
+        self, run: Run, model: nn.Module, batch: Batch, label_smoothing: float
+    ) -> TokenLosses:
         from ft.training.losses import token_losses
 
-        return token_losses(run, model, batch)
+        return token_losses(run, model, batch, label_smoothing)
 
     @hookimpl
     def ft_sum(self, value: Any) -> Any:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from ft.api import InputError
 from ft.data.render import agrees
 from ft.pipeline.device import choose_weight_dtype
+from ft.pipeline.positions import scale_positions, warn_of_length
+from ft.pipeline.vocabulary import grow_embeddings, grow_tokenizer, require_new_tokens_train
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,11 +22,15 @@ if TYPE_CHECKING:
 def load_config(run: Run) -> None:
     """Read the configuration and let the selected plugins change it."""
     run.config = patched_config(run, run.model_folder)
+    warn_of_length(run)
 
 
 def patched_config(run: Run, folder: Path) -> PretrainedConfig:
     """The configuration in ``folder`` as the selected plugins want it."""
     config = run.hook.ft_load_config(run=run, folder=folder)
+    options = run.family.options
+    if options.position_scaling is not None:
+        scale_positions(config, options.position_scaling, options.position_factor)
     run.hook.ft_patch_config(run=run, config=config)
     return config
 
@@ -33,6 +39,8 @@ def load_processor(run: Run) -> None:
     """Load the tokenizer, or the processor with its tokenizer."""
     run.processor = run.hook.ft_load_processor(run=run, folder=run.model_folder)
     run.tokenizer = getattr(run.processor, "tokenizer", run.processor)
+    if run.family.options.new_tokens:
+        grow_tokenizer(run)
     special = run.tokenizer.special_tokens_map
     run.template_variables = {k: v for k, v in special.items() if isinstance(v, str)}
 
@@ -81,6 +89,9 @@ def load_base(run: Run, folder: Path | None = None) -> nn.Module:
     model = run.hook.ft_load_model(
         run=run, folder=folder or run.model_folder, config=config, quantization=quantization
     )
+    options = run.family.options
+    if folder is None and (options.new_tokens or options.vocabulary_multiple):
+        grow_embeddings(run, model)
     run.hook.ft_patch_model(run=run, model=model)
     run.hook.ft_prepare_model(run=run, model=model)
     loaded(1)
@@ -98,3 +109,4 @@ def adapt(run: Run) -> None:
     )
     if not run.trained_names:
         raise InputError("nothing trains: the adapter leaves every parameter frozen")
+    require_new_tokens_train(run)

@@ -77,6 +77,7 @@ def report(run: Run, resolved: Resolved) -> str:
         "time": f"{run.state.seconds:.1f} s of training",
         "speed": f"{run.state.tokens / max(run.state.seconds, 1e-9):,.0f} tokens/s",
         "peak memory": f"{peak_memory(run) / 2**30:.2f} GiB",
+        **({"changed for lack of memory": "; ".join(_adapted(run))} if run.state.adapted else {}),
         "device": str(run.device),
     }
     evaluations = {
@@ -114,6 +115,10 @@ def report(run: Run, resolved: Resolved) -> str:
         )
         + "\n"
     )
+
+
+def _adapted(run: Run) -> list[str]:
+    return [f"{name.replace('_', ' ')} {value}" for name, value in run.state.adapted.items()]
 
 
 def _shown(value: object) -> str:

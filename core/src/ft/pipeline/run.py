@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ft.api import Progress, Run
-from ft.errors import InputError, RunError
+from ft.errors import RunError
 from ft.pipeline.data import prepare_data
 from ft.pipeline.device import choose_device, seed_everything
 from ft.pipeline.folder import new_run_folder, refuse_used_folder
@@ -16,15 +15,21 @@ from ft.pipeline.load import adapt, load_config, load_processor, settle_template
 from ft.pipeline.lock import write_lock
 from ft.pipeline.report import write_report
 from ft.pipeline.save import save_result
+from ft.pipeline.startup import check_start
 from ft.recipe.resolved import Resolved
-from ft.training.checkpoint import checkpoints, load_checkpoint, load_random_state
+from ft.training.best import Best
+from ft.training.checkpoint import (
+    checkpoints,
+    load_checkpoint,
+    load_random_state,
+    load_weights,
+    step_of,
+)
 from ft.training.interrupt import stop_on_interrupt
 from ft.training.loop import count_steps, make_order
 from ft.training.meter import Meter
 from ft.training.precision import choose_precision
-
-if TYPE_CHECKING:
-    from torch import nn
+from ft.training.recompute import checkpoint_activations
 
 
 def start(resolved: Resolved, progress: Progress) -> Run:
@@ -78,12 +83,14 @@ def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = Non
         settle_template(run, resolved)
         with new_run_folder(resolved) if is_new else nullcontext():
             prepare_data(run, resolved)
+            check_start(run, resolved)
             adapt(run)
             if is_new:
                 write_lock(run, resolved)
         train(run, resume)
         if run.state.interrupted and run.state.step < run.state.total_steps:
             raise interrupted(run)
+        load_best(run)
         save_result(run)
         if run.process.is_main:
             write_report(run, resolved)
@@ -105,7 +112,7 @@ def train(run: Run, resume: Path | None) -> None:
     options = run.part("trainer").options
     run.state.total_steps = count_steps(options, order)
     if options.gradient_checkpointing:
-        checkpoint_activations(run.model)
+        checkpoint_activations(run.model, options.gradient_checkpointing)
     model = run.hook.ft_wrap_model(run=run, model=run.model)
     run.optimizer = run.hook.ft_build_optimizer(run=run, model=run.model)
     precision = choose_precision(options.precision, run.device)
@@ -126,18 +133,16 @@ def train(run: Run, resume: Path | None) -> None:
         run.hook.ft_train(run=run, model=model)
 
 
-def checkpoint_activations(model: nn.Module) -> None:
-    """Have the model recompute its activations backward.
-
-    Raises :class:`InputError` for an architecture that cannot.
-    """
-    try:
-        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-    except (AttributeError, ValueError) as error:
-        raise InputError(
-            f"this model cannot recompute activations: {error}",
-            hint="set trainer.gradient_checkpointing: false",
-        ) from error
+def load_best(run: Run) -> None:
+    """Put the weights of the best evaluation back where ``trainer.load_best`` wants them."""
+    if not run.part("trainer").options.load_best:
+        return
+    step = Best(run).step()
+    found = {step_of(folder): folder for folder in checkpoints(run.folder)}
+    if step is None or step == run.state.step or step not in found:
+        return
+    load_weights(run, found[step])
+    run.progress.say(f"the result has the weights of step {step}, the best evaluation")
 
 
 def interrupted(run: Run) -> RunError:

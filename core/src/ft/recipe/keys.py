@@ -52,7 +52,10 @@ class DataKeys(_Keys):
     name: str | None = Field(None, description="the name in metrics; unset: from the path")
     rows: int | None = Field(None, gt=0, description="at most this many rows; unset: all")
     weight: float = Field(
-        1.0, gt=0, description="share of its rows in an epoch: 0.3 is 30 %, 2 is each twice"
+        1.0,
+        gt=0,
+        description="share of its rows in an epoch: 0.3 is 30 %, 2 is each twice; where sets are "
+        "interleaved: how often it is drawn, against the others",
     )
     on_bad_row: Literal["error", "skip"] = Field(
         "error", description="what happens at a row that the format cannot read"
@@ -75,6 +78,11 @@ class RunKeys(_Keys):
         | Annotated[int, Field(ge=1)]
         | None
     ) = Field(None, description="rows kept for evaluation: a share below 1, or a number of rows")
+    mix: Literal["concat", "interleave-first", "interleave-last"] = Field(
+        "concat",
+        description="how several data sets become one: one after the other, or drawn row by row "
+        "by weight until the first of them, or the last, has given all",
+    )
     seed: int = Field(42, ge=0, lt=2**32, description="seed of every random choice")
     device: str = Field("auto", min_length=1, description="auto, cpu, cuda, cuda:1, mps, …")
     output: str | None = Field(
@@ -82,13 +90,16 @@ class RunKeys(_Keys):
     )
 
 
+DATA_KEYS = ("eval_split", "mix")
+"""Values of a recipe that stand beside its data."""
+
 TOP_KEYS: tuple[str, ...] = (
     MODEL,
     DATA,
     EVAL_DATA,
-    "eval_split",
+    *DATA_KEYS,
     *PART_KINDS,
-    *(key for key in RunKeys.model_fields if key != "eval_split"),
+    *(key for key in RunKeys.model_fields if key not in DATA_KEYS),
 )
 
 

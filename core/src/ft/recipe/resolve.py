@@ -109,6 +109,7 @@ class _Resolver:
             data=tuple(_data_part(entry, bound) for entry in data),
             eval_data=tuple(_data_part(entry, bound) for entry in eval_data),
             eval_split=own.eval_split,
+            mix=own.mix,
             seed=own.seed,
             device=own.device,
             output=Path(self.settings["output"].value),

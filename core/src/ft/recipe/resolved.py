@@ -57,6 +57,7 @@ class Resolved:
     data: tuple[DataPart, ...]
     eval_data: tuple[DataPart, ...] = ()
     eval_split: float | None = None
+    mix: Literal["concat", "interleave-first", "interleave-last"] = "concat"
     seed: int = 42
     device: str = "auto"
     output: Path = Path("runs/run")

@@ -6,7 +6,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,17 +21,21 @@ if TYPE_CHECKING:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The complete checkpoints of a run folder, oldest first."""
-    found = (folder / "checkpoints").glob("step-*[0-9]")
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+    return sorted((folder / "checkpoints").glob("step-*[0-9]"), key=step_of)
 
 
-def save_checkpoint(run: Run, keep: int) -> Path:
+def step_of(folder: Path) -> int:
+    """The step after which a checkpoint was saved."""
+    return int(folder.name.removeprefix("step-"))
+
+
+def save_checkpoint(run: Run, keep: int, spared: Collection[int | None] = ()) -> Path:
     """Write the state of training and drop all but the ``keep`` newest checkpoints.
 
-    The folder appears under its name only when it is complete. Every process takes part: the
-    main one writes what all share, each one its own random generators and plugin state.
-    Raises :class:`RunError` in all of them where one cannot write, on a full disk say;
-    earlier checkpoints are untouched then.
+    Those of the steps in ``spared`` stay as well. The folder appears under its name only when
+    it is complete. Every process takes part: the main one writes what all share, each one its
+    own random generators and plugin state. Raises :class:`RunError` in all of them where one
+    cannot write, on a full disk say; earlier checkpoints are untouched then.
     """
     import torch
     from safetensors.torch import save_file
@@ -66,6 +70,8 @@ def save_checkpoint(run: Run, keep: int) -> Path:
             partial.rename(target)
             _sync(target.parent)
             for old in checkpoints(run.folder)[:-keep]:
+                if step_of(old) in spared:
+                    continue
                 # renamed first: a kill in the middle must leave no half of a complete one
                 shutil.rmtree(old.rename(old.with_name(f".{old.name}.old")), ignore_errors=True)
     run.selection.notify("ft_checkpoint_saved", run=run, folder=target)
@@ -120,19 +126,20 @@ def load_checkpoint(run: Run, folder: Path) -> None:
     The random generators are for :func:`load_random_state`, right before the first step.
     """
     import torch
-    from safetensors.torch import load_file
 
     with _readable(folder):
-        tensors = load_file(folder / "model.safetensors", device=str(run.device))
         optimizer = torch.load(folder / "optimizer.pt", map_location=run.device, weights_only=True)
         scheduler = torch.load(folder / "scheduler.pt", weights_only=True)
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         own = _load_own(run, folder)
-    run.hook.ft_restore_state(run=run, model=run.model, tensors=tensors)
+    load_weights(run, folder)
+    rates = getattr(run.scheduler, "base_lrs", [])
     if optimizer is not None:
         run.optimizer.load_state_dict(optimizer)
     if scheduler is not None:
         run.scheduler.load_state_dict(scheduler)
+        if rates != getattr(run.scheduler, "base_lrs", []):
+            _set_rates(run, rates)
     if own.get("scaler"):
         run.scaler.load_state_dict(own["scaler"])
     del state["total_steps"]  # the recipe's; somebody may have asked for more since
@@ -144,6 +151,26 @@ def load_checkpoint(run: Run, folder: Path) -> None:
         found = own.get("plugins", {}).get(keys[id(plugin)])
         if found is not None:
             run.selection.call(plugin, "ft_restore_plugin_state", run=run, state=found)
+
+
+def load_weights(run: Run, folder: Path) -> None:
+    """Put the model, and what trains beside it, back to a checkpoint."""
+    from safetensors.torch import load_file
+
+    with _readable(folder):
+        tensors = load_file(folder / "model.safetensors", device=str(run.device))
+    run.hook.ft_restore_state(run=run, model=run.model, tensors=tensors)
+
+
+def _set_rates(run: Run, rates: list[float]) -> None:
+    """Go on along the schedule with the peak rates of the recipe, which were changed since."""
+    saved = run.scheduler.base_lrs
+    groups = run.optimizer.param_groups
+    for group, rate, before in zip(groups, rates, saved, strict=True):
+        group["lr"] *= rate / before
+        group["initial_lr"] = rate
+    run.scheduler.base_lrs = rates
+    run.scheduler._last_lr = [group["lr"] for group in groups]
 
 
 def load_random_state(run: Run, folder: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ft.api import Run, TrainerOptions
+from ft.training.batches import micro_batch_size, updates_of
 from ft.training.checkpoint import random_state, set_random_state
 from ft.training.losses import compute_loss
 from ft.training.meter import reported
@@ -21,9 +22,9 @@ def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
     import torch
 
     options: TrainerOptions = run.part("trainer").options
-    # as in training, so that what fits there fits here
-    size = options.micro_batch_size or -(-options.batch_size // run.process.world_size)
+    size = micro_batch_size(run)  # as in training, so that what fits there fits here
     precision = choose_precision(options.precision, run.device)
+    wide = torch.float32 if run.device.type == "mps" else torch.float64
     metrics: dict[str, float] = {}
     with (
         measuring(run, model),
@@ -31,19 +32,18 @@ def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
         torch.autocast(run.device.type, dtype=precision, enabled=precision != torch.float32),
     ):
         for name, data in run.eval_data.items():
-            sums: dict[str, float] = {}
+            sums: dict[str, Any] = {}
             units = 0.0
             for start in range(0, len(data), size):
                 rows = [data[i] for i in range(start, min(start + size, len(data)))]
-                given = run.to_device(run.collate(rows))
-                made = run.hook.ft_make_batches(run=run, model=model, batches=[given])
-                for batch in (batch for batches in made for batch in batches):
-                    count = run.hook.ft_count_units(run=run, batch=batch)
-                    loss = compute_loss(run, model, batch, count)
+                made = updates_of(run, model, [run.collate(rows)])
+                for one in (one for update in made for one in update):
+                    loss = compute_loss(run, model, one.batch, one.units)
                     for key, value in {"loss": loss.total, **loss.metrics}.items():
-                        sums[key] = sums.get(key, 0.0) + float(value)
-                    units += count
-            means = {key: value / max(units, 1e-9) for key, value in sums.items()}
+                        # left on the device until the set is through
+                        sums[key] = sums.get(key, 0.0) + torch.as_tensor(value, dtype=wide)
+                    units += one.units
+            means = {key: float(value) / max(units, 1e-9) for key, value in sums.items()}
             metrics |= {f"{name}/{key}": v for key, v in {**means, **reported(run)}.items()}
         for label, evaluator in run.selection.labelled("evaluator").items():
             found = run.selection.call(evaluator, "ft_evaluate", run=run, model=model)

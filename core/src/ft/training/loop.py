@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Batch, Run, RunError, TrainerOptions
-from ft.data.collate import IGNORED
+from ft.api import Run, RunError, TrainerOptions
+from ft.data.stream import Stream
+from ft.training.batches import (
+    DataStep,
+    MicroBatch,
+    Upcoming,
+    collate_step,
+    counted,
+    only_core_has,
+    updates_of,
+)
+from ft.training.best import Best
 from ft.training.checkpoint import save_checkpoint
-from ft.training.evaluate import evaluate
+from ft.training.evaluate import evaluate, measuring
+from ft.training.guards import Guards
 from ft.training.losses import compute_loss
+from ft.training.memory import Memory, explained
 from ft.training.meter import reported
-from ft.training.order import Order, micro_batches
+from ft.training.metrics import StepMetrics, UpdateMetrics
+from ft.training.order import Order
 from ft.training.precision import choose_precision
+from ft.training.sample import sample
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def make_order(run: Run) -> Order:
+def make_order(run: Run) -> Order | Stream:
     """The order in which this run takes its rows."""
+    if isinstance(run.data, Stream):
+        return run.data
     options: TrainerOptions = run.part("trainer").options
     return Order(
         run.data.lengths,
@@ -32,7 +47,7 @@ def make_order(run: Run) -> Order:
     )
 
 
-def count_steps(options: TrainerOptions, order: Order) -> int:
+def count_steps(options: TrainerOptions, order: Order | Stream) -> int:
     """Optimizer steps of the whole run."""
     # rounded first: 0.07 of 100 steps is 7.000000000000001 of them
     exact = round(options.epochs * order.steps_per_epoch, 6)
@@ -41,39 +56,142 @@ def count_steps(options: TrainerOptions, order: Order) -> int:
 
 def train(run: Run, model: nn.Module) -> None:
     """Train from ``run.state.step`` to the last step, evaluating and saving on the way."""
-    options: TrainerOptions = run.part("trainer").options
-    order, state = make_order(run), run.state
-    eval_every = options.eval_every or order.steps_per_epoch
-    meter = run.meter
-    model.train()
-    if state.stop:  # it had ended when it was saved; only its result is missing
-        return
-    for step, items in order.batches(state.step, state.total_steps):
-        batches = collate_step(run, items, options)
-        taken = [
-            take_step(run, model, step_batches, options)
-            for step_batches in run.hook.ft_make_batches(run=run, model=model, batches=batches)
-        ]
-        # the schedule counts steps of the data, however many updates a trainer makes of one
-        run.scheduler.step()
-        metrics = {**mean_metrics(taken), **reported(run)}
-        state.step = step + 1
-        refuse_non_finite(run, metrics)
-        state.epoch = state.step / order.steps_per_epoch
-        stopping = agree_to_stop(run)
-        last = state.step == state.total_steps or stopping
-        if state.step % options.log_every == 0 or last:
-            meter.report(metrics)
-        if run.eval_data and (state.step % eval_every == 0 or last):
-            evaluate(run, model)
-            meter.pause()
-        # asked again: who was told of the step or of the evaluation may want to stop
-        stopping = stopping or agree_to_stop(run)
-        if last or stopping or (options.save_every and state.step % options.save_every == 0):
-            save_checkpoint(run, options.keep_checkpoints)
-            meter.pause()
-        if stopping:
+    with explained(run):
+        Loop(run, model).run_steps()
+
+
+class Loop:
+    """One pass through the steps of a run, with what watches over it."""
+
+    def __init__(self, run: Run, model: nn.Module):
+        self.run, self.model = run, model
+        self.options: TrainerOptions = run.part("trainer").options
+        self.guards, self.memory, self.best = Guards(run), Memory(run), Best(run)
+
+    def run_steps(self) -> None:
+        run, options, state = self.run, self.options, self.run.state
+        order = make_order(run)
+        eval_every = options.eval_every or order.steps_per_epoch
+        self.memory.restore()
+        self.model.train()
+        if state.stop:  # it had ended when it was saved; only its result is missing
             return
+        unread: StepMetrics | None = None
+        upcoming = Upcoming(run, order.batches(state.step, state.total_steps))
+        for data in upcoming:
+            updates = self.take_data_step(data)
+            # the schedule counts steps of the data, however many updates a trainer makes of one
+            run.scheduler.step()
+            metrics = StepMetrics(data.step + 1, updates, reported(run))
+            # from here to the first number that is read, the device works and nobody waits
+            upcoming.prepare()
+            if unread is not None:
+                self.guards.numbers(unread)
+            state.step = data.step + 1
+            state.epoch = state.step / order.steps_per_epoch
+            stopping = agree_to_stop(run)
+            last = state.step == state.total_steps or stopping
+            logging = last or state.step % options.log_every == 0
+            evaluating = last or state.step % eval_every == 0
+            saving = last or (options.save_every and state.step % options.save_every == 0)
+            unread = metrics
+            if logging or saving or (evaluating and run.eval_data):
+                self.guards.numbers(metrics)
+                unread = None
+            if logging:
+                self.guards.logged(run.meter.report({**metrics.read, **state.adapted}))
+            if evaluating and run.eval_data:
+                self.evaluate()
+                saving = saving or self.best.is_newest()
+            # asked again: who was told of the step or of the evaluation may want to stop
+            stopping = stopping or agree_to_stop(run)
+            if saving or stopping:
+                self.save(metrics)
+            if stopping:
+                return
+
+    def evaluate(self) -> None:
+        """Measure, now and then sample, and see whether it gets any better."""
+        run = self.run
+        evaluate(run, self.model)
+        every, done = self.options.sample_every, run.state.step == run.state.total_steps
+        before = sum("loss" not in line for line in run.state.history) - 1
+        if every and (done or before % every == 0):
+            with measuring(run, self.model):
+                sample(run, run.model, self.guards)
+        if (reason := self.best.enough()) and not run.state.stop:
+            run.progress.say(reason)
+            run.state.stop = True
+        run.meter.pause()
+
+    def save(self, metrics: StepMetrics) -> None:
+        """Save a step that is known to be sound."""
+        self.guards.numbers(metrics)
+        spared = self.best.step(), self.guards.spared()
+        save_checkpoint(self.run, self.options.keep_checkpoints, spared)
+        self.run.meter.pause()
+
+    def take_data_step(self, data: DataStep) -> list[UpdateMetrics]:
+        """All optimizer steps of a step of the data."""
+        run = self.run
+        batches, data.collated = data.collated or collate_step(run, data.items), None
+        own = not only_core_has(run, "ft_make_batches")
+        return [
+            self.take_step(micro, None if own else data.items)
+            for micro in updates_of(run, self.model, batches)
+        ]
+
+    def take_step(self, micro: list[MicroBatch], items: list[int] | None = None) -> UpdateMetrics:
+        """One optimizer step.
+
+        ``items`` are the rows of which the micro batches can be made anew, in smaller pieces.
+        """
+        run = self.run
+        units = run.sum(sum(one.units for one in micro))
+        tokens = int(run.sum(sum(one.tokens for one in micro)))
+        while (sums := self.memory.attempt(self.accumulate, micro, units)) is None:
+            self.memory.step_down(smaller=items is not None)
+            if items is not None:
+                micro = [counted(run, batch) for batch in collate_step(run, items)]
+        run.state.tokens += tokens
+        average_module_gradients(run)
+        if run.scaler.is_enabled():
+            run.scaler.unscale_(run.optimizer)
+        run.hook.ft_gradients_ready(run=run, model=self.model)
+        self.guards.gradients()
+        grad_norm = clip(run, self.options.max_grad_norm)
+        learning_rate = run.scheduler.get_last_lr()[0]
+        run.scaler.step(run.optimizer)
+        run.scaler.update()
+        run.hook.ft_step_taken(run=run, model=self.model)
+        run.optimizer.zero_grad(set_to_none=True)
+        return UpdateMetrics(run, sums, units, grad_norm=grad_norm, learning_rate=learning_rate)
+
+    def accumulate(self, micro: list[MicroBatch], units: float) -> dict[str, Any]:
+        """Sum the gradients of one step; returns the sums of its loss and its metrics."""
+        import torch
+
+        run, model = self.run, self.model
+        precision = choose_precision(self.options.precision, run.device)
+        autocast = torch.autocast(
+            run.device.type, dtype=precision, enabled=precision != torch.float32
+        )
+        scale = run.process.world_size / max(units, 1e-9)  # processes' gradients are averaged
+        sums: dict[str, Any] = {}
+        for number, one in enumerate(micro, 1):
+            apart = number < len(micro) and hasattr(model, "no_sync")
+            with model.no_sync() if apart else nullcontext():  # type: ignore[operator]
+                with autocast:
+                    loss = compute_loss(run, model, one.batch, one.units)
+                if not loss.total.requires_grad:
+                    raise RunError(
+                        f"the loss of step {run.state.step + 1} depends on no trained parameter",
+                        hint="look at what the adapter trains, and at what detaches its output",
+                    )
+                run.scaler.scale(loss.total * scale).backward()
+            for name, value in {"loss": loss.total.detach(), **loss.metrics}.items():
+                sums[name] = sums.get(name, 0.0) + value
+        return sums
 
 
 def agree_to_stop(run: Run) -> bool:
@@ -84,92 +202,6 @@ def agree_to_stop(run: Run) -> bool:
             setattr(run.state, flag, True)
             stopping = True
     return stopping
-
-
-def mean_metrics(taken: list[dict[str, float]]) -> dict[str, float]:
-    """The metrics of a step of the data, over the optimizer steps that it became."""
-    return {key: sum(one[key] for one in taken) / len(taken) for one in taken[:1] for key in one}
-
-
-def collate_step(run: Run, items: list[int], options: TrainerOptions) -> list[Batch]:
-    """This process's micro batches of one step, on the device."""
-    rank, world = run.process.rank, run.process.world_size
-    size = options.micro_batch_size or -(-options.batch_size // world)
-    batches = []
-    for piece in micro_batches(items, size, rank, world):
-        batch = run.collate([run.data[i] for i in piece or items[:1]])
-        if not piece:  # keeps step with the other processes and teaches nothing
-            batch = without_weight(batch)
-        batches.append(run.to_device(batch))
-    return batches
-
-
-def without_weight(batch: Mapping[str, Any]) -> Batch:
-    """The same batch with every loss weight 0 and no label."""
-    out: Batch = {}
-    for key, value in batch.items():
-        if isinstance(value, Mapping):
-            out[key] = without_weight(value)
-        elif key == "weights":
-            out[key] = value * 0
-        elif key == "labels":
-            out[key] = value.new_full(value.shape, IGNORED)
-        else:
-            out[key] = value
-    return out
-
-
-def refuse_non_finite(run: Run, metrics: Mapping[str, float]) -> None:
-    """Raise :class:`RunError` where the loss is no number any more.
-
-    At every step, whether it is logged or not: no checkpoint may be written from here on.
-    """
-    if not math.isfinite(metrics.get("loss", 0.0)):
-        raise RunError(
-            f"the loss is {metrics['loss']} at step {run.state.step}",
-            hint="lower optimizer.learning_rate, add optimizer.warmup, or try "
-            "trainer.precision: float32; the last checkpoint is from before",
-        )
-
-
-def take_step(
-    run: Run, model: nn.Module, batches: list[Batch], options: TrainerOptions
-) -> dict[str, Any]:
-    """One optimizer step. Returns its metrics, still as tensors where they are tensors."""
-    import torch
-
-    precision = choose_precision(options.precision, run.device)
-    autocast = torch.autocast(run.device.type, dtype=precision, enabled=precision != torch.float32)
-    counts = [float(run.hook.ft_count_units(run=run, batch=batch)) for batch in batches]
-    units = run.sum(sum(counts))
-    scale = run.process.world_size / max(units, 1e-9)  # the processes' gradients are averaged
-    # counted ahead: each count waits for the device
-    tokens = sum(count_tokens(batch) for batch, count in zip(batches, counts, strict=True) if count)
-    sums: dict[str, Any] = {}
-    for number, batch in enumerate(batches):
-        apart = number < len(batches) - 1 and hasattr(model, "no_sync")
-        with model.no_sync() if apart else nullcontext():  # type: ignore[operator]
-            with autocast:
-                loss = compute_loss(run, model, batch, counts[number])
-            run.scaler.scale(loss.total * scale).backward()
-        for name, value in {"loss": loss.total.detach(), **loss.metrics}.items():
-            sums[name] = sums.get(name, 0.0) + value
-    run.state.tokens += int(run.sum(tokens))
-    average_module_gradients(run)
-    if run.scaler.is_enabled():
-        run.scaler.unscale_(run.optimizer)
-    run.hook.ft_gradients_ready(run=run, model=model)
-    grad_norm = clip(run, options.max_grad_norm)
-    learning_rate = run.scheduler.get_last_lr()[0]
-    run.scaler.step(run.optimizer)
-    run.scaler.update()
-    run.hook.ft_step_taken(run=run, model=model)
-    run.optimizer.zero_grad(set_to_none=True)
-    return {
-        **{name: run.sum(float(value)) / max(units, 1e-9) for name, value in sums.items()},
-        "learning_rate": learning_rate,
-        "grad_norm": float(grad_norm),
-    }
 
 
 def average_module_gradients(run: Run) -> None:
@@ -186,14 +218,6 @@ def average_module_gradients(run: Run) -> None:
             if parameter.requires_grad:
                 own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
                 parameter.grad = run.sum(own) / run.process.world_size
-
-
-def count_tokens(batch: Mapping[str, Any]) -> int:
-    """Real tokens of a micro batch: what is neither padding nor counted twice."""
-    if "input_ids" in batch:
-        mask = batch.get("attention_mask")
-        return int(mask.sum()) if mask is not None else batch["input_ids"].numel()
-    return sum(count_tokens(part) for part in batch.values() if isinstance(part, Mapping))
 
 
 def clip(run: Run, max_norm: float | None) -> Tensor:

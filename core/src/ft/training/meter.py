@@ -18,8 +18,8 @@ class Meter:
         """Start the clock anew: what was done since the last report is no training."""
         self.since, self.tokens = time.perf_counter(), self.run.state.tokens
 
-    def report(self, metrics: dict[str, float]) -> None:
-        """Complete a step's metrics, keep them, and tell progress and observers."""
+    def report(self, metrics: dict[str, float]) -> dict[str, float]:
+        """Complete a step's metrics, keep them, tell progress and observers; returns them."""
         run, state, now = self.run, self.run.state, time.perf_counter()
         seconds = now - self.since
         state.seconds += seconds
@@ -36,6 +36,7 @@ class Meter:
         state.history.append(line)
         run.progress.step(line, state.total_steps)
         run.selection.notify("ft_step_ended", run=run, metrics=line)
+        return line
 
 
 def peak_memory(run: Run) -> int:

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from harness import tiny_run
+from harness import assert_resumes, random_rows, tiny_run, train
 from tiny import write_tiny
 
 from ft.api import Conversation, Message
@@ -68,3 +68,92 @@ def test_what_a_message_says_of_itself_comes_first(tmp_path):
     (row,) = run.hook.ft_encode(run=run, examples=[untrained])
     left_out = [i for i, w in zip(row.input_ids, row.weights, strict=True) if not w]
     assert run.tokenizer.decode(left_out) == "A model.<|im_end|>"
+
+
+def test_an_evaluation_has_the_plain_loss(tmp_path):
+    run = sft_run(tmp_path, label_smoothing=0.5)
+    batch = run.collate(run.data)
+    losses = {}
+    for training in (True, False):
+        run.model.train(training)
+        losses[training] = float(
+            run.hook.ft_compute_loss(run=run, model=run.model, batch=batch).total
+        )
+    plain = run.token_losses(run.model, batch)
+    smoothed = run.token_losses(run.model, batch, 0.5)
+    assert losses[False] == float((plain.losses * plain.weights).sum())
+    assert losses[True] == float((smoothed.losses * smoothed.weights).sum()) != losses[False]
+
+
+def embedded(run, batch):
+    """What leaves the embeddings in a forward pass, and what the matrix holds."""
+    seen = []
+    layer = run.model.get_input_embeddings()
+    hook = layer.register_forward_hook(lambda module, inputs, output: seen.append(output.detach()))
+    run.forward(run.model, batch)
+    hook.remove()
+    return seen[0], layer.weight.detach()[batch["input_ids"]]
+
+
+def test_noise_is_as_large_as_the_paper_has_it(tmp_path):
+    run = sft_run(tmp_path, neftune=5.0)
+    run.model.train()
+    batch = run.collate(random_rows(6, length=20))
+    noisy, plain = embedded(run, batch)
+    mask = batch["attention_mask"].bool()
+    noise = noisy - plain
+    assert (~mask).any()
+    assert noise[~mask].eq(0).all()
+    for row, length in zip(noise, mask.sum(-1).tolist(), strict=True):
+        bound = 5.0 / (length * noise.shape[-1]) ** 0.5
+        own = row[:length]
+        assert 0.98 * bound < float(own.abs().max()) <= bound * (1 + 1e-5)
+        # uniform: its root mean square is the bound over the root of 3
+        assert abs(float(own.square().mean().sqrt()) / (bound / 3**0.5) - 1) < 0.05
+    again, _ = embedded(run, batch)
+    assert not again.equal(noisy)
+
+
+def test_noise_of_a_packed_document_is_that_of_one_by_itself(tmp_path):
+    run = sft_run(tmp_path, neftune=5.0)
+    run.model.train()
+    rows = random_rows(4, length=30)
+    noisy, plain = embedded(run, run.collate([rows[:3], rows[3:]]))
+    noise = noisy - plain
+    pieces = []
+    for row, documents in enumerate((rows[:3], rows[3:])):
+        end = 0
+        for document in documents:
+            start, end = end, end + len(document)
+            pieces.append((noise[row, start:end], len(document)))
+        assert noise[row, end:].eq(0).all()
+    for own, length in pieces:
+        bound = 5.0 / (length * noise.shape[-1]) ** 0.5
+        assert 0.98 * bound < float(own.abs().max()) <= bound * (1 + 1e-5)
+
+
+def test_there_is_no_noise_in_evaluation_and_generation(tmp_path):
+    run = sft_run(tmp_path, neftune=5.0)
+    batch = run.collate(random_rows(2))
+    run.model.eval()
+    noisy, plain = embedded(run, batch)
+    assert noisy.equal(plain)
+    run.model.train()
+    # a forward pass of somebody else's, such as generation's
+    layer = run.model.get_input_embeddings()
+    assert layer(batch["input_ids"]).equal(layer.weight[batch["input_ids"]])
+
+
+def test_a_run_with_noise_resumes_to_the_same_weights(tmp_path):
+    def made():
+        options = {"neftune": 5.0, "steps": 4, "save_every": 2, "keep_checkpoints": 5}
+        run = sft_run(tmp_path, **options)
+        run.data = random_rows(4)
+        return run
+
+    assert_resumes(made, 2)
+
+
+def test_noise_changes_what_is_learned(tmp_path):
+    plain, noisy = (train(sft_run(tmp_path, neftune=alpha, steps=3)) for alpha in (None, 50.0))
+    assert plain[1] != noisy[1]

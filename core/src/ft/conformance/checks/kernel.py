@@ -18,6 +18,7 @@ from ft.conformance.bench import (
     train,
 )
 from ft.conformance.check import NotRun, check
+from ft.conformance.reference.kernel import Stated
 from ft.conformance.subject import Subject
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
@@ -25,13 +26,15 @@ TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 
 @check("kernel")
 def same_gradients(subject: Subject) -> None:
-    """Loss and gradients are those of the plain model.
+    """Loss and gradients are those of the plain model, or of what the kernel states.
 
     Why: a kernel is there to save time and memory. One that computes something else trains
     another model, and nobody sees it from the loss.
 
     Passes: the loss of a padded batch of random rows, and the gradient of every parameter,
-    are within 1e-4 of those without the kernel.
+    are within 1e-4 of those without the kernel. One that provides ``approximate-attention`` is
+    compared with a model whose attention is its ``reference_attention`` instead, here and in
+    the other checks of what it computes in training.
 
     Fails: an attention that reads the padding; a scale that is taken from the wrong dimension;
     a backward pass of its own that leaves out a term.
@@ -155,6 +158,13 @@ def works_while_generating(subject: Subject) -> None:
         end(run)
 
 
+def plain_run(subject: Subject, **settings: Any) -> Run:
+    """A run without the kernel, or with the attention that the kernel states to train with."""
+    if "approximate-attention" not in subject.bind().capabilities().provides:
+        return tiny_run(subject, kernel=None, **settings)
+    return tiny_run(subject, kernel=Stated(subject.bind()).bind("stated"), **settings)
+
+
 def run_under(subject: Subject, **settings: Any) -> Run:
     """A run with the kernel, on the first device that it is for."""
     import torch
@@ -179,9 +189,13 @@ def assert_same(
 
     ``alone`` are the batches that the plain model gets, where those are others.
     """
-    from ft.pipeline.run import checkpoint_activations
+    from ft.training.recompute import checkpoint_activations
 
-    expected_loss, expected = gradients(tiny_run(subject, kernel=None), alone or batches)
+    plain = plain_run(subject)
+    try:
+        expected_loss, expected = gradients(plain, alone or batches)
+    finally:
+        end(plain)
     run = run_under(subject)
     try:
         if checkpointing:

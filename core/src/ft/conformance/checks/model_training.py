@@ -151,7 +151,7 @@ def gradient_checkpointing(subject: Subject) -> None:
     """
     import torch
 
-    from ft.pipeline.run import checkpoint_activations
+    from ft.training.recompute import checkpoint_activations
 
     run = tiny_run(subject)
     model: Any = run.model

@@ -23,7 +23,7 @@ from ft.conformance.quantizers import (
     under_adapter,
 )
 from ft.conformance.subject import Subject
-from ft.pipeline.run import checkpoint_activations
+from ft.training.recompute import checkpoint_activations
 
 if TYPE_CHECKING:
     pass

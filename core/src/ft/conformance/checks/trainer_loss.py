@@ -183,7 +183,7 @@ def share_without_rows(subject: Subject) -> None:
 
     Example: ``a batch without weights has 2 units``.
     """
-    from ft.training.loop import without_weight
+    from ft.training.batches import without_weight
 
     for kind in offline_types(subject):
         run = learning_run(subject, kind)
@@ -249,7 +249,7 @@ def gradient_checkpointing(subject: Subject) -> None:
 
     Example: ``with recomputed activations layers.0.up_proj.weight has another gradient: …``.
     """
-    from ft.pipeline.run import checkpoint_activations
+    from ft.training.recompute import checkpoint_activations
 
     for kind in offline_types(subject):
         run = learning_run(subject, kind)

@@ -35,6 +35,42 @@ class WrittenOut(Kernel):
             registry._global_mapping.pop(NAME, None)
 
 
+class Stated(WrittenOut):
+    """Trains with the attention that another kernel states (``Kernel.reference_attention``)."""
+
+    def __init__(self, stating: Kernel):
+        self.stating = stating
+
+    @hookimpl
+    def ft_patch_config(self, config: Any) -> None:
+        from transformers import AttentionInterface
+
+        super().ft_patch_config(config)
+        AttentionInterface.register(NAME, self.attend)
+
+    def attend(
+        self,
+        module: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        scaling: float | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, None]:
+        import torch
+
+        key = key.repeat_interleave(module.num_key_value_groups, 1)
+        value = value.repeat_interleave(module.num_key_value_groups, 1)
+        if mask is None:
+            length = query.shape[2]
+            mask = torch.ones(length, length, dtype=torch.bool, device=query.device).tril()
+            mask = mask.expand(len(query), 1, length, length)
+        scaling = scaling or query.shape[-1] ** -0.5
+        out = self.stating.reference_attention(query, key, value, mask, scaling)
+        return out.transpose(1, 2).contiguous(), None
+
+
 def attention(
     module: Any,
     query: Tensor,

@@ -35,6 +35,7 @@ class ReferenceConfig(PretrainedConfig):
         max_position_embeddings: int = 512,
         initializer_range: float = 0.02,
         tie_word_embeddings: bool = False,
+        logit_cap: float | None = None,
         **kwargs: Any,
     ):
         self.vocab_size = vocab_size
@@ -47,6 +48,7 @@ class ReferenceConfig(PretrainedConfig):
         self.max_position_embeddings = max_position_embeddings
         self.initializer_range = initializer_range
         self.tie_word_embeddings = tie_word_embeddings
+        self.logit_cap = logit_cap
         super().__init__(**kwargs)
 
 
@@ -164,4 +166,6 @@ class ReferenceModel(PreTrainedModel, GenerationMixin):
         for layer in self.layers:
             hidden = layer(hidden, mask=mask, turns=turns, cache=past_key_values)
         logits = self.lm_head(self.norm(hidden)[:, -logits_to_keep:])
+        if (cap := self.config.logit_cap) is not None:
+            logits = cap * torch.tanh(logits / cap)
         return CausalLMOutputWithPast(logits=logits, past_key_values=past_key_values)

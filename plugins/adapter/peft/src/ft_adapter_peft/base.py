@@ -124,6 +124,8 @@ class PeftAdapter(Adapter):
         config = self.peft_config(run, model)
         if not hasattr(model, "prepare_inputs_for_generation"):
             config.task_type = None  # modelling code of its own, which PEFT need not generate with
+        if run.new_tokens and hasattr(config, "trainable_token_indices"):
+            config.trainable_token_indices = _rows_of_new_tokens(run, model, config)
         try:
             adapted = get_peft_model(model, config)
         except ValueError as error:
@@ -135,7 +137,8 @@ class PeftAdapter(Adapter):
     def ft_save_model(self, run: Run, model: Any, folder: Path) -> bool:
         if not run.process.is_main:
             return True
-        model.save_pretrained(folder)
+        # whole embeddings beside the rows that train would be most of the file
+        model.save_pretrained(folder, save_embedding_layers=False if run.new_tokens else "auto")
         # afterwards: PEFT looks for the base under this name, on the network if it must
         for file in folder.rglob("adapter_config.json"):
             config = json.loads(file.read_text(encoding="utf-8"))
@@ -267,6 +270,25 @@ class PeftAdapter(Adapter):
         if self.starts_at_base() and "switchable-adapter" in self.capabilities().provides:
             return _switched(model, None)
         return None
+
+
+def _rows_of_new_tokens(run: Run, model: Any, config: Any) -> dict[str, list[int]] | None:
+    """The rows of new tokens by the layer that has them; ``None`` where whole layers train."""
+    names = {module: name for name, module in model.named_modules()}
+    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    saved = tuple(f".{name}" for name in config.modules_to_save or ())
+    if saved and f".{names[embeddings]}".endswith(saved):
+        return None
+    ids = sorted(run.new_tokens.values())
+    rows = {names[embeddings]: ids}
+    if head is not None and head.weight is not embeddings.weight:
+        if getattr(head, "bias", None) is not None:
+            raise InputError(
+                "PEFT cannot train new tokens in an output layer with a bias",
+                hint="use adapter: full, or give both embedding layers as adapter.modules_to_save",
+            )
+        rows[names[head]] = ids
+    return rows
 
 
 def _widen(model: nn.Module) -> bool:

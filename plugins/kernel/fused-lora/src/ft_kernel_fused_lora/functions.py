@@ -1,8 +1,8 @@
 """Low-rank layers as autograd functions.
 
 Shapes: x (tokens, in), y (tokens, out). Several layers that share x have their A on top of one
-another, ``a`` of shape (all ranks, in), in the type of the products; each B times its scale is
-``b`` of shape (out, rank). The parameters themselves, all A and then all B, in float32 as a
+another, each times its scale: ``a`` of shape (all ranks, in), in the type of the products. Each B
+is ``b`` of shape (out, rank). The parameters themselves, all A and then all B, in float32 as a
 rule, are arguments so that autograd hands their gradients on; their values come from ``a`` and
 ``b``.
 """
@@ -43,10 +43,10 @@ def accumulate(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
 class Joined(torch.autograd.Function):
     """Layers of one dense weight, with the low-rank products as columns or rows of it.
 
-    ``weight`` has the frozen weights on top of one another, (out, in). With ``wide`` the scaled B
-    stand to the right of it, each in columns of its own, and x is extended by x Aᵀ; otherwise
-    ``a`` stands below it, and y is extended by y B backward: the cheaper of the two, because the
-    one that is extended is copied.
+    ``weight`` has the frozen weights on top of one another, (out, in). With ``wide`` the B stand
+    to the right of it, each in columns of its own, and x is extended by x Aᵀ; otherwise ``a``
+    stands below it, and y is extended by y B backward: the cheaper of the two, because the one
+    that is extended is copied.
     """
 
     @staticmethod
@@ -134,7 +134,7 @@ class Apart(torch.autograd.Function):
 def low_rank_gradients(
     x: Tensor, xa: Tensor, b: Sequence[Tensor], outer: Sequence[Tensor]
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Give y B of all layers side by side, and the gradients of each A and of each scaled B."""
+    """Give y B of all layers side by side, and the gradients of each scaled A and of each B."""
     ranks = [one.shape[1] for one in b]
     ya = torch.cat([y @ one for y, one in zip(outer, b, strict=True)], 1)
     of_a = list((ya.t() @ x).split(ranks))
@@ -144,5 +144,5 @@ def low_rank_gradients(
 
 def typed(of_a: Sequence[Tensor], of_b: Sequence[Tensor], ctx: Any) -> list[Tensor]:
     """The gradients of the parameters in the types of those: all A, then all B."""
-    unscaled = [scale * one for scale, one in zip(ctx.scales, of_b, strict=True)]
-    return [grad.to(kind) for grad, kind in zip([*of_a, *unscaled], ctx.kinds, strict=True)]
+    unscaled = [scale * one for scale, one in zip(ctx.scales, of_a, strict=True)]
+    return [grad.to(kind) for grad, kind in zip([*unscaled, *of_b], ctx.kinds, strict=True)]

@@ -204,9 +204,18 @@ def fused_class(former: type[Any]) -> type[Any]:
 def refresh(groups: Sequence[Group]) -> None:
     """Copy the low-rank parameters to where the products read them."""
     # through .data: what autograd kept of the last pass has the same values
+    into_a: list[Tensor] = []
+    into_b: list[Tensor] = []
+    all_a: list[Tensor] = []
+    all_b: list[Tensor] = []
+    scales: list[float] = []
     for group in groups:
         a, b = group.parameters()
-        for place, parameter in zip(group.a.data.split(group.ranks), a, strict=True):
-            place.copy_(parameter)
-        for low, parameter, scale in zip(group.b, b, group.scales, strict=True):
-            torch.mul(parameter, scale, out=low.data)
+        into_a += group.a.data.split(group.ranks)
+        into_b += [low.data for low in group.b]
+        all_a += a
+        all_b += b
+        scales += group.scales
+    # a call for all of them, since a call for each takes longer than the copies do
+    torch._foreach_copy_(into_a, torch._foreach_mul(all_a, scales))
+    torch._foreach_copy_(into_b, all_b)

@@ -24,6 +24,10 @@ class Varlen(Kernel):
     """
 
     provides = frozenset({"attention-kernel"})
+    longest = 0
+    """Length of the longest document so far."""
+    most = 0
+    """The most documents in a batch so far."""
 
     class Options(PluginOptions):
         implementation: Literal["auto", "torch", "flash-attn-2", "flash-attn-3", "dense"] = Field(
@@ -40,10 +44,15 @@ class Varlen(Kernel):
 
     @hookimpl
     def ft_forward_arguments(self, batch: Batch) -> Mapping[str, Any] | None:
-        self.documents.starts = batch.get("documents")
-        if self.documents.starts is None:
+        import torch
+
+        self.documents.starts = starts = batch.get("documents")
+        if starts is None:
             return None
-        starts, longest = self.documents.starts, batch["longest"]
+        # never fewer or shorter than before: a compiled model is made anew for each number
+        self.longest = longest = max(self.longest, batch["longest"])
+        self.most = max(self.most, len(starts))
+        starts = torch.cat([starts, starts[-1:].expand(self.most - len(starts))])
         # the names under which transformers hands documents on to every layer
         return {
             "cu_seq_lens_q": starts,

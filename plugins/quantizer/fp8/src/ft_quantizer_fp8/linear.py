@@ -15,12 +15,18 @@ LARGEST = torch.finfo(KIND).max
 def quantize_layers(model: nn.Module, skip: Sequence[str], *, transposed: bool) -> None:
     """Put float8 layers in the place of all linear layers but the output layer."""
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    for parent_name, parent in list(model.named_modules()):
-        for name, layer in list(parent.named_children()):
-            full = f"{parent_name}.{name}".strip(".")
-            chosen = type(layer) is nn.Linear and layer is not head
-            if chosen and not any(f".{full}".endswith(f".{ending}") for ending in skip):
-                setattr(parent, name, Float8Linear(layer, transposed))  # type: ignore[arg-type]
+    # names, because a list of layers would keep each of them until the last is quantized
+    names = [
+        name
+        for name, layer in model.named_modules()
+        if type(layer) is nn.Linear
+        and layer is not head
+        and not any(f".{name}".endswith(f".{ending}") for ending in skip)
+    ]
+    for name in names:
+        parent, _, key = name.rpartition(".")
+        layer = model.get_submodule(name)
+        setattr(model.get_submodule(parent), key, Float8Linear(layer, transposed))  # type: ignore[arg-type]
 
 
 class Float8Linear(nn.Linear):

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from ft.api import Batch, Encoded, Field, Loss, Run, Text, Trainer, TrainerOptions, hookimpl
+from ft.api import (
+    Batch,
+    Capabilities,
+    Encoded,
+    Field,
+    Loss,
+    Run,
+    Text,
+    Trainer,
+    TrainerOptions,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,7 +25,8 @@ if TYPE_CHECKING:
 class Pretrain(Trainer):
     """Cross-entropy on every token of plain text.
 
-    Documents are split at ``max_length`` and packed; no document attends to another.
+    Documents are split at ``max_length`` and packed; no document attends to another. An
+    evaluation reports the plain loss, whatever smoothing the training has.
     """
 
     takes = (Text,)
@@ -26,6 +38,16 @@ class Pretrain(Trainer):
             "split", description="what happens to a longer document"
         )
         packing: bool = Field(True, description="fill sequences with several documents")
+        label_smoothing: float = Field(
+            0.0,
+            ge=0,
+            lt=1,
+            description="share of each loss that is spread over the vocabulary (arXiv:1512.00567)",
+        )
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        return said.also(provides={"label-smoothing"}) if self.options.label_smoothing else said
 
     @hookimpl
     def ft_encode(self, run: Run, examples: Sequence[Text]) -> list[Encoded]:
@@ -33,7 +55,8 @@ class Pretrain(Trainer):
 
     @hookimpl
     def ft_compute_loss(self, run: Run, model: nn.Module, batch: Batch) -> Loss:
-        tokens = run.token_losses(model, batch)
+        smoothing = self.options.label_smoothing if model.training else 0.0
+        tokens = run.token_losses(model, batch, smoothing)
         return Loss((tokens.losses * tokens.weights).sum(), outputs=tokens.outputs)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ft.api import (
     Batch,
+    Capabilities,
     Conversation,
     Encoded,
     Field,
@@ -18,6 +19,7 @@ from ft.api import (
     TrainerOptions,
     hookimpl,
 )
+from ft_trainer_sft.neftune import EmbeddingNoise
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 class SFT(Trainer):
     """Cross-entropy on the tokens that the assistant writes, its turn terminators included.
 
-    The loss of a step is the weighted mean over all trained tokens of the step.
+    The loss of a step is the weighted mean over all trained tokens of the step. An evaluation
+    reports the plain loss, whatever smoothing or noise the training has.
     """
 
     takes = (Conversation,)
@@ -38,6 +41,42 @@ class SFT(Trainer):
             "assistant",
             description="every assistant turn, only the last one, or the prompt as well",
         )
+        label_smoothing: float = Field(
+            0.0,
+            ge=0,
+            lt=1,
+            description="share of each loss that is spread over the vocabulary (arXiv:1512.00567)",
+        )
+        neftune: float | None = Field(
+            None,
+            gt=0,
+            description="noise on the embeddings while training, such as 5 (arXiv:2310.05914); "
+            "unset: none",
+        )
+
+    _noise: EmbeddingNoise | None = None
+
+    def bind(self, *args: Any, **kwargs: Any) -> Self:
+        bound = super().bind(*args, **kwargs)
+        if bound.options.neftune is not None:
+            bound._noise = EmbeddingNoise(bound.options.neftune)
+        return bound
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        return said.also(provides={"label-smoothing"}) if self.options.label_smoothing else said
+
+    @hookimpl
+    def ft_patch_trained(self, model: nn.Module) -> None:
+        if self._noise is not None:
+            self._noise.attach(model)
+
+    @hookimpl
+    def ft_forward_arguments(self, run: Run, batch: Batch) -> Mapping[str, Any]:
+        # no argument, but the one place that sees what goes into each forward pass
+        if self._noise is not None:
+            self._noise.begin(run, batch)
+        return {}
 
     @hookimpl
     def ft_encode(self, run: Run, examples: Sequence[Conversation]) -> list[Encoded]:
@@ -60,7 +99,8 @@ class SFT(Trainer):
 
     @hookimpl
     def ft_compute_loss(self, run: Run, model: nn.Module, batch: Batch) -> Loss:
-        tokens = run.token_losses(model, batch)
+        smoothing = self.options.label_smoothing if model.training else 0.0
+        tokens = run.token_losses(model, batch, smoothing)
         return Loss((tokens.losses * tokens.weights).sum(), outputs=tokens.outputs)
 
 
