@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ft.api import Field, InputError, Kernel, PluginOptions, Run, hookimpl
+from ft.api import Estimate, Field, InputError, Kernel, PluginOptions, Run, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +39,13 @@ class Compile(Kernel):
                 "kernel compile: this model has no layers that are known as such",
                 hint="leave the kernel out",
             )
+
+    @hookimpl
+    def ft_estimate(self, estimate: Estimate) -> None:
+        if self.options.backend == "inductor":
+            # what the compiler joins is neither kept wide nor written one by one
+            estimate.keeps_wide = False
+            estimate.traffic *= 0.4
 
 
 kernel = Compile()

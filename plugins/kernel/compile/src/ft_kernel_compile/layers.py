@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,38 +14,50 @@ def compile_layers(model: nn.Module, backend: str) -> int:
     """Have each layer called through compiled code; how many there are."""
     from transformers.modeling_layers import GradientCheckpointingLayer
 
-    # two functions, so that the compiler keeps what it makes of them apart
-    keeping = torch.compile(_keeping, backend=backend)
-    recomputing = torch.compile(_recomputing, backend=backend)
     layers = [one for one in model.modules() if isinstance(one, GradientCheckpointingLayer)]
     for layer in layers:
-        layer._compiled_call_impl = partial(_call, layer, keeping, recomputing)  # type: ignore[assignment]
+        layer.__class__ = compiled_class(type(layer), backend)  # type: ignore[arg-type]
     return len(layers)
 
 
+@lru_cache
+def compiled_class(former: type[Any], backend: str) -> type[Any]:
+    """A layer of the class ``former`` that is called through compiled code.
+
+    A class, because transformers recomputes activations in ``__call__`` or in ``forward``,
+    depending on its version, and what is compiled has to stand before both.
+    """
+    # two functions, so that the compiler keeps what it makes of them apart
+    keeping = torch.compile(_keeping, backend=backend)
+    recomputing = torch.compile(_recomputing, backend=backend)
+
+    class Compiled(former):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            """Where activations are to be recomputed, the compiler is told to keep none.
+
+            The layer's own checkpointing, into which a compiler does not look, is left out.
+            """
+            if not self.gradient_checkpointing:  # type: ignore[has-type]
+                return keeping(self, *args, **kwargs)
+            self.gradient_checkpointing = False
+            try:
+                if not (self.training and torch.is_grad_enabled()):
+                    return keeping(self, *args, **kwargs)
+                # around each call: a change of shapes compiles anew
+                with config.patch(activation_memory_budget=0.0):
+                    return recomputing(self, *args, **without_cache(kwargs))
+            finally:
+                self.gradient_checkpointing = True
+
+    return Compiled
+
+
 def _keeping(layer: Any, *args: Any, **kwargs: Any) -> Any:
-    return layer._call_impl(*args, **kwargs)
+    return nn.Module.__call__(layer, *args, **kwargs)
 
 
 def _recomputing(layer: Any, *args: Any, **kwargs: Any) -> Any:
-    return layer._call_impl(*args, **kwargs)
-
-
-def _call(layer: Any, keeping: Any, recomputing: Any, *args: Any, **kwargs: Any) -> Any:
-    """What a layer does when it is called.
-
-    Where it is to recompute its activations, the compiler is told to keep none, and the layer's
-    own checkpointing, into which a compiler does not look, is left out.
-    """
-    if not (layer.gradient_checkpointing and layer.training and torch.is_grad_enabled()):
-        return keeping(layer, *args, **kwargs)
-    layer.gradient_checkpointing = False
-    try:
-        # what is compiled now and on a later change of shapes alike
-        with config.patch(activation_memory_budget=0.0):
-            return recomputing(layer, *args, **without_cache(kwargs))
-    finally:
-        layer.gradient_checkpointing = True
+    return nn.Module.__call__(layer, *args, **kwargs)
 
 
 def without_cache(kwargs: dict[str, Any]) -> dict[str, Any]:

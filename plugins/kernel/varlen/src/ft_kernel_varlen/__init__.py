@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from ft.api import Batch, Field, Kernel, PluginOptions, hookimpl
+from ft.api import Batch, Estimate, Field, Kernel, PluginOptions, hookimpl
 from ft_kernel_varlen.attention import NAME, Documents, register, unregister
 from ft_kernel_varlen.implementations import choose
 
@@ -24,8 +24,6 @@ class Varlen(Kernel):
     """
 
     provides = frozenset({"attention-kernel"})
-    longest = 0
-    """Length of the longest document so far."""
     most = 0
     """The most documents in a batch so far."""
 
@@ -49,8 +47,8 @@ class Varlen(Kernel):
         self.documents.starts = starts = batch.get("documents")
         if starts is None:
             return None
-        # never fewer or shorter than before: a compiled model is made anew for each number
-        self.longest = longest = max(self.longest, batch["longest"])
+        longest = batch["longest"]
+        # never fewer than before: a compiled model is made anew for each number
         self.most = max(self.most, len(starts))
         starts = torch.cat([starts, starts[-1:].expand(self.most - len(starts))])
         # the names under which transformers hands documents on to every layer
@@ -60,6 +58,11 @@ class Varlen(Kernel):
             "max_length_q": longest,
             "max_length_k": longest,
         }
+
+    @hookimpl
+    def ft_estimate(self, estimate: Estimate) -> None:
+        if self.documents.attend is not None and estimate.device.type == "cuda":
+            estimate.dense_mask = False
 
     @hookimpl
     def ft_end_process(self) -> None:

@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ft.api import InputError
 from ft_kernel_varlen.implementations import Attend
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Documents:
 
     attend: Attend | None
     starts: Tensor | None = None
+    running: bool = False
+    """What :meth:`runs` said of the pass: a compiled layer cannot ask the device."""
     verdicts: dict[Any, bool] = field(default_factory=dict)
 
     def runs(self, device: torch.device, dtype: torch.dtype) -> bool:
@@ -64,30 +67,33 @@ def register(documents: Documents) -> None:
         **more: Any,
     ) -> tuple[Tensor, None]:
         """(rows, heads, length, width) to (rows, length, heads, width)."""
+        for name in UNKNOWN:
+            if more.get(name) is not None:
+                raise InputError(
+                    f"the attention of this model has {name}, which kernel varlen cannot compute",
+                    hint="leave kernel varlen out",
+                )
         starts = more.get("cu_seq_lens_q")
-        if mask is not None or starts is None:
-            return sdpa_attention_forward(
-                module, query, key, value, mask, dropout=dropout, scaling=scaling, **more
-            )
-        plain = not dropout and not any(more.get(name) is not None for name in UNKNOWN)
-        if not plain or query.shape[-1] > WIDEST_HEAD:
-            mask = document_mask(starts, query.shape[0], query.shape[2], sliding_window)
-            return sdpa_attention_forward(
-                module, query, key, value, mask, dropout=dropout, scaling=scaling, **more
-            )
-        rows, heads, length, width = query.shape
-        flat = [half(part).transpose(1, 2).flatten(0, 1) for part in (query, key, value)]
-        window = sliding_window - 1 if sliding_window else -1
-        assert documents.attend is not None  # or there had been a mask
-        out = documents.attend(*flat, starts, more["max_length_q"], scaling, window)
-        return out.view(rows, length, heads, width), None
+        if mask is None and starts is not None:
+            rows, heads, length, width = query.shape
+            fits = not dropout and width <= WIDEST_HEAD and more.get("position_bias") is None
+            if documents.attend is not None and documents.running and fits:
+                q, k, v = (half(part).transpose(1, 2).flatten(0, 1) for part in (query, key, value))
+                window = sliding_window - 1 if sliding_window else -1
+                out = documents.attend(q, k, v, starts, more["max_length_q"], scaling, window)
+                return out.view(rows, length, heads, width), None
+            mask = document_mask(starts, rows, length, sliding_window)
+        return sdpa_attention_forward(
+            module, query, key, value, mask, dropout=dropout, scaling=scaling, **more
+        )
 
     def mask_of(**made_of: Any) -> Tensor | None:
         """No mask for packed documents, and the usual one otherwise."""
         rows, length = made_of["batch_size"], made_of["q_length"]
         packed = made_of["attention_mask"] is None and made_of["kv_length"] == length
         starts = documents.starts
-        if not packed or starts is None or not documents.runs(made_of["device"], made_of["dtype"]):
+        documents.running = documents.runs(made_of["device"], made_of["dtype"])
+        if not packed or starts is None or not documents.running:
             return sdpa_mask(**made_of)
         parts = _parts(made_of["mask_function"])
         if parts not in documents.verdicts:

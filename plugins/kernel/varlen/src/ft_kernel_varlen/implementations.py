@@ -64,7 +64,7 @@ def torch_varlen() -> Attend:
         window: int,
     ) -> Tensor:
         reach = {"scale": scale, "window_size": (window, 0), **more}
-        return varlen_attn(query, key, value, starts, starts, longest, longest, **reach)  # type: ignore[arg-type]
+        return varlen_attn(query, key, value, starts, starts, longest, longest, **reach)  # type: ignore[arg-type,return-value]
 
     return attend
 
