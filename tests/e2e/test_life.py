@@ -66,11 +66,12 @@ def test_from_init_to_export(ft, work, checkpoint, chat_rows):
     assert not (work / "runs").exists()
 
     changes = ["adapter.rank=4", "trainer.epochs=10", "optimizer.learning_rate=1e-2"]
+    changes.append("trainer.max_length=512")  # the positions that this model has
     done = ft("train", "mine.yaml", *changes, "output=run")
     assert done.code == 0, done.err
     assert "10/10  loss" in done.err
     assert "next    ft chat run  |  ft export run" in done.out
-    assert max(map(len, done.err.splitlines())) <= 80
+    assert [line for line in done.err.splitlines() if len(line) > 80] == []
 
     done = ft("chat", "run", "-p", "Who are you?", "-p", "Do you sleep?", "--json")
     assert done.code == 0, done.err
@@ -268,8 +269,10 @@ def test_pretraining_packs_plain_text(ft, recipe, checkpoint, work, metrics):
     assert done.code == 0, done.err
     lines = metrics(Path("run"))
     assert lines[-1]["loss"] < lines[0]["loss"] / 2
-    # packs of at most 128 tokens, of rows that are far shorter
-    assert 100 < lines[0]["tokens"] / 2 <= 128
+    # two steps of two packs are an epoch: of at most 128 tokens, of rows that are far shorter
+    assert lines[1]["epoch"] == 1
+    assert 3 * 128 < lines[1]["tokens"] <= 4 * 128
+    assert f"40 rows, {lines[1]['tokens']} tokens" in done.err  # what fills packs up is not counted
     assert ft("data", "show", path, "--json").code == 0
 
 

@@ -31,6 +31,13 @@ MODELLING = {
     "conformance/reference/int8.py": "subclasses what is heavy",
     "conformance/reference/media.py": "subclasses what is heavy",
     "conformance/reference/modeling.py": "subclasses what is heavy",
+    "plan/attention.py": "subclasses what is heavy",
+    "plan/choose.py": "ft plan alone imports it, when it is invoked",
+    "plan/memory.py": "as plan/choose.py",
+    "plan/shapes.py": "subclasses what is heavy",
+    "plan/time.py": "as plan/choose.py",
+    "plan/trace.py": "as plan/choose.py",
+    "plan/tracker.py": "subclasses what is heavy",
 }
 """Modules of core that only functions import, and why they import heavy libraries."""
 BUDGET = 50

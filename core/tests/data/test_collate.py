@@ -51,7 +51,7 @@ def test_packs_restart_positions_and_have_no_mask():
         "position_ids": [[0, 1, 2, 0, 1], [0, 1, 0, 1, 2]],
         "predicts": [0, 1, 3, 5],
         "documents": [0, 3, 5, 7, 10, 10],
-        "longest": 4,
+        "longest": 64,
         "real_tokens": 7,
     }
 

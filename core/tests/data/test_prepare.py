@@ -36,7 +36,7 @@ def test_rows_come_out_encoded_in_their_order(prepare, tmp_path):
     assert [bytes(row.input_ids.tolist()) for row in data] == [b"abc", b"defg"]
     assert data.lengths.tolist() == [3, 4]
     assert len(data) == 2
-    assert data.origin(1) == 2
+    assert [str(row.origin) for row in data] == [f"{tmp_path / 'a.jsonl'} row {n}" for n in (1, 2)]
     report = data.report.as_dict()
     assert (report["rows"], report["kept"], report["tokens"], report["trained_tokens"]) == (
         (2, 2, 7, 4)

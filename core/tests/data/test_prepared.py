@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from ft.api import Conversation, Encoded, Message
+from ft.api import Conversation, Encoded, Message, Origin
 from ft.data import cache as kept
 from ft.data import prepare as preparing
 from ft.data.fit import Fit
@@ -170,7 +170,10 @@ def test_any_weights_and_columns_come_back(tmp_path):
         rows.append(Encoded(draw.choices(range(70000), k=size), [*weights, 1.0][:size], columns))
     fits = Fit(100, "drop")
     message = Conversation([Message("assistant", "")])
-    chunk = Chunk(fitted=[fits(message, row) for row in rows], origins=[*range(50)])
+    chunk = Chunk(
+        fitted=[fits(message, row) for row in rows],
+        origins=[Origin("a.jsonl", n) for n in range(50)],
+    )
     write_chunk(chunk, tmp_path / "000000.safetensors")
     left = [row for one in chunk.fitted for row in one.rows]
     assert 20 < len(left) < 50
@@ -187,7 +190,7 @@ def test_split_rows_count_as_several(make_run, world):
     rows = rows_of(world.run, [made], np.array([19, 0]))
     assert rows.lengths.max() <= 8
     assert len(rows) == rows.report.kept > 2
-    assert rows.origin(0) == 20
+    assert rows[0].origin.row == 20
     assert rows.report.chosen == 2
 
 

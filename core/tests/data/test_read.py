@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from ft.data.files import data_files
+from ft.data.json_values import JsonText, list_values
 from ft.data.read import first_row, rows
 from ft.errors import InputError
 
@@ -214,3 +216,61 @@ def test_a_file_has_neither_split_nor_subset(tmp_path):
     for choice in ({"split": "train"}, {"subset": "en"}):
         with pytest.raises(InputError, match="remove"):
             data_files(tmp_path / "a.jsonl", **choice)
+
+
+class TestJsonInBlocks:
+    """A file is read in blocks of a few bytes: every value and every error is as in one block."""
+
+    ROWS = [{"a": "é東🎉" * n, "b": [n, -1.5e3, True, None, {"c\n": '"]}, {\\'}]} for n in range(8)]
+
+    @pytest.fixture(params=[1, 2, 3, 7, 50])
+    def block(self, request, monkeypatch):
+        monkeypatch.setattr("ft.data.json_values.BLOCK", request.param)
+
+    @pytest.mark.parametrize("settings", [{}, {"indent": 1}, {"ensure_ascii": False}], ids=str)
+    def test_values(self, tmp_path, block, settings):
+        for text in (
+            "\ufeff " + json.dumps(self.ROWS, **settings) + " \n",
+            "\n".join(json.dumps(row, **settings) for row in self.ROWS),
+            json.dumps({"data": self.ROWS}, **settings),
+        ):
+            write(tmp_path / "a.json", text)
+            read = list(rows(tmp_path / "a.json"))
+            assert [row for _, row in read] == self.ROWS
+            assert [origin.row for origin, _ in read] == list(range(1, 9))
+
+    def test_every_error_has_the_place_that_it_has_in_one_block(self, tmp_path, monkeypatch):
+        good = json.dumps(self.ROWS, indent=1, ensure_ascii=False).encode()
+        draw = random.Random(1)
+        refused = 0
+        for _ in range(150):
+            at = draw.randrange(1, len(good))
+            bad = draw.choice(
+                [
+                    good[:at],
+                    good[:at] + b"]" + good[at:],
+                    good[:at] + draw.choice([b",", b'"', b"x", b"\xff"]) + good[at + 1 :],
+                ]
+            )
+            write(tmp_path / "a.json", bad)
+            found = []
+            for size in (1 << 20, 5, 64):
+                monkeypatch.setattr("ft.data.json_values.BLOCK", size)
+                try:
+                    found.append(list(rows(tmp_path / "a.json")))
+                except InputError as error:
+                    found.append((error.message, error.where, error.hint))
+            assert found[0] == found[1] == found[2], bad
+            refused += isinstance(found[0], tuple)
+        assert refused > 75
+
+    def test_little_of_a_file_is_held(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("ft.data.json_values.BLOCK", 1000)
+        write(tmp_path / "a.json", json.dumps([{"a": "x" * 50, "n": n} for n in range(5000)]))
+        with (tmp_path / "a.json").open("rb") as stream:
+            source = JsonText(stream, tmp_path / "a.json")
+            longest = 0
+            for _ in list_values(source, source.after_space(0) + 1):
+                longest = max(longest, len(source.text))
+        assert len(list(rows(tmp_path / "a.json"))) == 5000
+        assert longest < 5000

@@ -242,5 +242,5 @@ def run(train: Callable[[Work, Steps], None]) -> None:
     except BaseException as error:
         traceback.print_exc()
         line = {"error": f"{type(error).__name__}: {error}"[:400], "versions": versions()}
-    print("RESULT", json.dumps(line), flush=True)
+    print("\nRESULT", json.dumps(line), flush=True)  # behind a progress bar, perhaps
     sys.exit("error" in line)

@@ -13,6 +13,7 @@ from ft.api.capability import VOCABULARY, Capabilities, Capability
 from ft.api.command import Command
 from ft.api.dataset import Dataset, DatasetOptions
 from ft.api.engine import Answer, Engine, Sampling
+from ft.api.estimate import Device, Estimate
 from ft.api.evaluator import Evaluator
 from ft.api.examples import (
     Conversation,
@@ -61,14 +62,16 @@ __all__ = [
     "Conversation",
     "Dataset",
     "DatasetOptions",
+    "Device",
     "Encoded",
     "Engine",
+    "Estimate",
     "Evaluator",
     "Example",
     "Exporter",
     "Feedback",
-    "FrozenLinear",
     "Field",
+    "FrozenLinear",
     "FtError",
     "InputError",
     "Kernel",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
     from ft.api.engine import Answer, Sampling
+    from ft.api.estimate import Estimate
     from ft.api.examples import Conversation, Encoded, Example, Message, Rendered
     from ft.api.run import Run
     from ft.api.trainer import Batch, Loss, TokenLosses
@@ -186,6 +187,17 @@ def ft_patch_trained(run: Run, model: nn.Module) -> None:
 
     Fires once everything that trains is there and before :func:`ft_wrap_model`; names of
     parameters must stay.
+    """
+
+
+@hookspec
+def ft_estimate(run: Run, estimate: Estimate) -> None:
+    """Say what this plugin changes of a step's memory and time, for ``ft plan`` (all).
+
+    Fires in place of :func:`ft_patch_model`, :func:`ft_prepare_model` and
+    :func:`ft_patch_trained`, on a model that has no values: ``estimate.model`` may be patched in
+    place, and the other fields of :class:`ft.api.Estimate` changed. A kernel without this hook is
+    never proposed, and named where a recipe has it.
     """
 
 

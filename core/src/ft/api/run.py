@@ -133,7 +133,8 @@ class Run:
         """Run the model on a batch, with what kernels add to every forward.
 
         What is in the batch for losses and kernels (:data:`ft.api.trainer.OUTSIDE`) is kept
-        from the model. Arguments of core's own, such as ``use_cache``, give way to those of ``more`` and of plugins.
+        from the model. Arguments of core's own, such as ``use_cache``, give way to those of
+        ``more`` and of plugins.
         """
         inputs = {k: v for k, v in batch.items() if k not in OUTSIDE}
         for plugin, extra in self.selection.each("ft_forward_arguments", run=self, batch=batch):

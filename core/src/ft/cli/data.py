@@ -68,7 +68,14 @@ def cache(clear: bool, as_json: bool) -> None:
 @data.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]…")
-@click.option("--row", "number", default=1, show_default=True, help="Which row, from 1.")
+@click.option(
+    "--row",
+    "number",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Which row, from 1.",
+)
 @click.option("--eval", "evaluation", is_flag=True, help="Of the evaluation data.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(
@@ -79,25 +86,23 @@ def show(
     KEY=VALUE changes values of the recipe (trainer.max_length=512). Rows are counted after
     those that are dropped; with packing a row is a pack. No weights are loaded.
     """
-    from ft.data.show import show_rows, summary, table
+    from ft.data.show import origins_of, row_at, show_rows, summary, table
 
     run, _ = _prepared(recipe, overrides)
     sets = list(run.eval_data.values()) if evaluation else [run.data]
-    left = number - 1
-    for rows in sets:
-        if 0 <= left < len(rows):
-            tokens = show_rows(run, rows[left])
-            break
-        left -= len(rows)
-    else:
+    row = row_at(sets, number)
+    if row is None:
         raise InputError(
             f"there is no row {number}: the {'evaluation' if evaluation else 'training'} data "
             f"has {sum(map(len, sets))}",
             where=str(recipe),
         )
+    tokens = show_rows(run, row)
     if as_json:
         print_json(tokens)
         return
+    for origin in origins_of(tokens):
+        click.echo(origin)
     head, lines = table(tokens)
     click.secho(head, bold=True)
     for token, line in zip(tokens, lines, strict=True):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("ft.cli.init:init", "Write a starter recipe for your model and data"),
     "check": ("ft.cli.check:check", "Say whether a recipe fits, before anything is loaded"),
+    "plan": ("ft.cli.plan:plan", "Predict memory and speed, and find what is fastest"),
     "explain": ("ft.cli.explain:explain", "Show each value of a recipe and who set it"),
     "train": ("ft.cli.train:train", "Train as a recipe says"),
     "resume": ("ft.cli.train:resume", "Continue a run that was interrupted"),

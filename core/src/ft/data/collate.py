@@ -62,11 +62,17 @@ def _flash(run: Run) -> bool:
     return "flash" in (getattr(run.config, "_attn_implementation", None) or "")
 
 
+def same_shapes(run: Run) -> bool:
+    """Whether a kernel takes long where a packed batch has another shape than the last."""
+    kernels: Sequence[Any] = run.parts("kernel")
+    return any(kernel.same_shapes for kernel in kernels)
+
+
 def _tensors(run: Run, packs: Sequence[Sequence[Encoded]], *, packed: bool) -> Batch:
     import torch
 
     width = max(sum(map(len, pack)) for pack in packs)
-    if packed and any(kernel.same_shapes for kernel in run.parts("kernel")):
+    if packed and same_shapes(run):
         width = max(width, run.part("trainer").options.max_length)
     if packed and run.device.type != "cpu":
         width = -(-width // MULTIPLE) * MULTIPLE
@@ -117,7 +123,7 @@ def _borders(positions: np.ndarray) -> Batch:
     longest = int(np.diff(starts).max())
     extra = -len(starts) % MULTIPLE
     starts = np.append(starts, np.full(extra, positions.size)).astype(np.int32)
-    return {"documents": torch.from_numpy(starts), "longest": 1 << (longest - 1).bit_length()}
+    return {"documents": torch.from_numpy(starts), "longest": -(-longest // MULTIPLE) * MULTIPLE}
 
 
 def _media(documents: Sequence[Encoded]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ft.api.plugin import Plugin
     from ft.recipe.resolved import DataPart
 
-FORMAT = 1
+FORMAT = 2
 """Of the stored chunks; raised with each change to it."""
 HOOKS = (
     "ft_load_config",

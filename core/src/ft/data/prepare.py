@@ -153,7 +153,7 @@ def prepare_chunk(run: Run, part: DataPart, raw: Raw) -> Chunk:
     with _uncollected():
         examples = align(run, part, raw, chunk)
         chunk.fitted = list(encode(run, examples))
-    chunk.origins = [example.origin.row if example.origin else 0 for example in examples]
+    chunk.origins = [example.origin for example in examples if example.origin]
     return chunk
 
 

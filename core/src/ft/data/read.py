@@ -9,14 +9,14 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any
 
 from ft.api.examples import Origin
 from ft.data.files import ZIPPED, data_files, suffix
+from ft.data.json_values import JsonText, check_surrogates, list_values, values
 from ft.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_SPACE = re.compile(r"\s*")
 _LONGEST_FIELD = 2**31 - 1
 _BATCH = 1024
 
@@ -109,32 +108,36 @@ def _jsonl(file: Path, split: str | None) -> Iterator[tuple[int, Any]]:
                 else "each line is one JSON object",
             ) from error
         if "\\ud" in line or "\\uD" in line:
-            _check_surrogates(row, file, number)
+            check_surrogates(row, file, number)
         yield number, row
 
 
 def _json(file: Path, split: str | None) -> Iterator[tuple[int, Any]]:
     """A list of rows, an object that holds one such list, or JSON lines under a wrong name."""
-    text = "".join(line for _, line in _lines(file))
-    start = _after_space(text, 0)
-    if text.startswith("[", start):
-        yield from _json_values(text, start + 1, file, listed=True)
-        return
-    if not text.startswith("{", start):
-        if start < len(text):
+    with _open(file) as stream:
+        source = JsonText(stream, file)
+        start = source.after_space(0)
+        if source.text.startswith("[", start):
+            yield from list_values(source, start + 1)
+        elif source.text.startswith("{", start):
+            yield from _objects(values(source, start), file, split)
+        elif start < len(source.text):
             raise InputError(
                 "the file is neither a list of rows nor an object that holds one",
                 where=str(file),
                 hint='write [{"column": value, …}, …]',
             )
-        return
-    values = _json_values(text, start, file, listed=False)
-    _, first = next(values)
-    second = next(values, None)
+
+
+def _objects(
+    found: Iterator[tuple[int, Any]], file: Path, split: str | None
+) -> Iterator[tuple[int, Any]]:
+    _, first = next(found)
+    second = next(found, None)
     if second is not None:
         yield 1, first
         yield second
-        yield from values
+        yield from found
         return
     lists = {k: v for k, v in first.items() if isinstance(v, list) and _all_objects(v)}
     if split:
@@ -154,83 +157,10 @@ def _all_objects(values: list[Any]) -> bool:
     return bool(values) and all(isinstance(v, dict) for v in values)
 
 
-def _json_values(
-    text: str, position: int, file: Path, *, listed: bool
-) -> Iterator[tuple[int, Any]]:
-    """Decode value by value, so that the whole list never stands in memory as objects."""
-    decode = json.JSONDecoder().raw_decode
-    number = 0
-    position = _after_space(text, position)
-    while position < len(text):
-        if listed and text[position] == "]":
-            if number:  # a comma before the bracket
-                _fail(text, position, file, number + 1, "a comma before the end of the list")
-            position = _after_space(text, position + 1)
-            break
-        number += 1
-        start = position
-        try:
-            value, position = decode(text, start)
-        except (ValueError, RecursionError) as error:
-            at = getattr(error, "pos", position)
-            _fail(text, at, file, number, _json_problem(error), error)
-        if text.find("\\ud", start, position) >= 0 or text.find("\\uD", start, position) >= 0:
-            _check_surrogates(value, file, number)
-        yield number, value
-        position = _after_space(text, position)
-        if not listed:
-            continue
-        if text.startswith(",", position):
-            position = _after_space(text, position + 1)
-            if position == len(text):
-                _fail(text, position, file, number + 1, "the list does not end")
-        elif text.startswith("]", position):
-            position = _after_space(text, position + 1)
-            break
-        else:
-            _fail(text, position, file, number, "no comma and no ] after the row")
-    else:
-        if listed:
-            _fail(text, position, file, number + 1, "the list does not end")
-    if listed and position < len(text):
-        _fail(text, position, file, number, "more text after the end of the list")
-
-
-def _fail(
-    text: str, at: int, file: Path, number: int, problem: str, cause: Exception | None = None
-) -> NoReturn:
-    line = text.count("\n", 0, at) + 1
-    column = at - (text.rfind("\n", 0, at) + 1) + 1
-    cut = at >= len(text.rstrip()) or "Unterminated" in problem
-    raise InputError(
-        f"no valid JSON: {problem} (line {line}, column {column})",
-        where=f"{file} row {number}",
-        hint="the file is cut off: fetch or write it again"
-        if cut
-        else "mend that place; a JSON checker shows it",
-    ) from cause
-
-
 def _json_problem(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return error.msg if error.lineno > 1 else f"{error.msg} at column {error.colno}"
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-
-
-def _after_space(text: str, position: int) -> int:
-    return _SPACE.match(text, position).end()  # type: ignore[union-attr]
-
-
-def _check_surrogates(row: Any, file: Path, number: int) -> None:
-    r"""Refuse half of a surrogate pair (``"\ud83d"``): JSON allows it, no tokenizer does."""
-    try:
-        json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"the escape \\u{ord(error.object[error.start]):04x} is half of a character",
-            where=f"{file} row {number}",
-            hint="the text was cut inside an emoji or a rare character: remove the escape",
-        ) from error
 
 
 def _txt(file: Path, split: str | None) -> Iterator[tuple[int, Any]]:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from ft.api.examples import Conversation, Message, Origin, Part, Rendered, ToolCall
+from ft.api.examples import Conversation, Message, Origin, Part, Rendered
+from ft.data.probes import PROBES
+from ft.data.skeleton import Skeleton, passes_contents_on, placeholder
 from ft.errors import InputError
 
 if TYPE_CHECKING:
@@ -193,39 +196,6 @@ def _common_length(one: str, two: str) -> int:
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(two)))
 
 
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "add",
-        "description": "Adds two numbers",
-        "parameters": {
-            "type": "object",
-            "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
-            "required": ["a", "b"],
-        },
-    },
-}
-_TURN = [Message("user", " What is 1+2? "), Message("assistant", " It is 3.\n")]
-PROBES: Mapping[str, Conversation] = {
-    "one turn": Conversation(messages=_TURN),
-    "a system message": Conversation(messages=[Message("system", "Be brief."), *_TURN]),
-    "two turns": Conversation(messages=_TURN + _TURN),
-    "reasoning": Conversation(
-        messages=[*_TURN, _TURN[0], Message("assistant", "3", reasoning="one and two")]
-    ),
-    "tools": Conversation(
-        messages=[
-            *_TURN[:1],
-            Message("assistant", tool_calls=[ToolCall("add", {"a": 1, "b": 2})]),
-            Message("tool", "3", name="add"),
-            _TURN[1],
-        ],
-        tools=[_TOOL],
-    ),
-}
-"""Small conversations that between them reach every part of a text template."""
-
-
 _PLAIN_KEYS = frozenset({"role", "content", "name", "tool_call_id"})
 
 # -- running the template ----------------------------------------------------------------------
@@ -238,23 +208,57 @@ def _run_template(
     generation_prompt: bool,
     variables: Mapping[str, Any],
 ) -> tuple[str, list[tuple[int, int]]]:
+    if not conversation.tools and all(map(_is_bare, messages)) and _is_text(variables):
+        roles = tuple(message["role"] for message in messages)
+        skeleton = _skeleton(jinja, roles, generation_prompt, tuple(variables.items()))
+        if skeleton is not None:
+            return skeleton.fill([message["content"] for message in messages])
+    return _run_whole_template(jinja, messages, conversation, generation_prompt, variables)
+
+
+@lru_cache(maxsize=1024)
+def _skeleton(
+    jinja: str, roles: Sequence[str], generation_prompt: bool, variables: Sequence[tuple[str, str]]
+) -> Skeleton | None:
+    """What the template writes around the contents of messages with these roles."""
+    if not passes_contents_on(jinja) or "\0" in "".join([*roles, *chain(*variables)]):
+        return None
+    messages = [{"role": role, "content": placeholder(n)} for n, role in enumerate(roles)]
+    try:
+        text, marks = _run_whole_template(
+            jinja, messages, Conversation(messages=()), generation_prompt, dict(variables)
+        )
+    except InputError:  # which shall name the row
+        return None
+    return Skeleton(text, marks)
+
+
+def _run_whole_template(
+    jinja: str,
+    messages: list[dict[str, Any]],
+    conversation: Conversation,
+    generation_prompt: bool,
+    variables: Mapping[str, Any],
+) -> tuple[str, list[tuple[int, int]]]:
     from transformers.utils import chat_template_utils as library
 
+    # transformers before 5.20 hands a template what it is given
+    plain_data = getattr(library, "_plain_template_data", _same)
+    alias_reasoning = getattr(library, "_alias_reasoning_fields", _same)
     marks = has_marks(jinja) and not generation_prompt
     try:
         # what ``render_jinja_template`` does for one conversation, without what it does anew for
         # each of a million: its own parts, in its own order
         template = library._compile_jinja_template(jinja)
         if not all(map(_is_plain, messages)):
-            messages = library._alias_reasoning_fields(library._plain_template_data(messages))
+            messages = alias_reasoning(plain_data(messages))
         given = {
             "messages": messages,
             # templates test for none, as transformers hands it to them
-            "tools": library._plain_template_data([dict(tool) for tool in conversation.tools])
-            or None,
+            "tools": plain_data([dict(tool) for tool in conversation.tools]) or None,
             "documents": None,
             "add_generation_prompt": generation_prompt,
-            **(variables if _is_text(variables) else library._plain_template_data(variables)),
+            **(variables if _is_text(variables) else plain_data(variables)),
         }
         if marks:
             return library._render_with_assistant_indices(template, **given)
@@ -269,6 +273,11 @@ def _run_template(
         ) from error
 
 
+def _is_bare(message: Mapping[str, Any]) -> bool:
+    """Whether a message has a role and a text, and nothing else."""
+    return len(message) == 2 and type(message["content"]) is str is type(message["role"])
+
+
 def _is_plain(message: Mapping[str, Any]) -> bool:
     """Whether a message has nothing but text, which a template is handed as it is."""
     return message.keys() <= _PLAIN_KEYS and _is_text(message)
@@ -277,6 +286,10 @@ def _is_plain(message: Mapping[str, Any]) -> bool:
 def _is_text(values: Mapping[str, Any]) -> bool:
     # no subclass, which could have methods that a template must not reach
     return all(type(value) is str for value in values.values())
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _text_or_none(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ft.data.fit import CUT, LONG, LONG_PROMPT, UNTRAINED
+from ft.data.fit import CUT, LONG, LONG_PROMPT, UNTRAINED, sequences_of
 from ft.data.report import Report
 from ft.data.store import Kept, Store, Table, join
 from ft.errors import InputError
@@ -16,7 +16,7 @@ from ft.errors import InputError
 
 class Rows(Sequence[Any]):
     """The rows of ``examples`` (numbers over all sets), each an :class:`ft.api.Encoded` or a
-    mapping from names to them.
+    mapping from names to them, with the origin of its example.
 
     ``lengths`` (int32) are their tokens, of a mapping those of its longest sequence.
     """
@@ -45,13 +45,13 @@ class Rows(Sequence[Any]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        row = int(self._rows[index])
-        number = bisect_right(self._ends, row)
-        return self._sets[number][row - (self._ends[number - 1] if number else 0)]
-
-    def origin(self, index: int) -> int:
-        """The number of the raw row, in its file, that row ``index`` was made of."""
-        return int(self._table.origin[self._example[index]])
+        place = int(self._rows[index])
+        number = bisect_right(self._ends, place)
+        row = self._sets[number][place - (self._ends[number - 1] if number else 0)]
+        origin = self._table.origin(self._example[index])
+        for sequence in sequences_of(row):
+            sequence.origin = origin
+        return row
 
 
 def _account(report: Report, table: Table, examples: np.ndarray) -> None:

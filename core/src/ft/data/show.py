@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ft.api.run import Run
@@ -13,34 +14,53 @@ _VISIBLE = str.maketrans(
 )
 
 
+def row_at(sets: Sequence[Any], number: int) -> Any:
+    """Row ``number``, from 1, counted over data sets; ``None`` where they have fewer.
+
+    Of a data set that is streamed, what stands before the row is read.
+    """
+    left = number - 1
+    for rows in sets:
+        if not hasattr(rows, "__len__"):
+            return next(islice(iter(rows), left, None))
+        if left < len(rows):
+            return rows[left]
+        left -= len(rows)
+    return None
+
+
 def show_rows(run: Run, row: Any) -> list[dict[str, Any]]:
     """The tokens of an encoded row (or of a pack), read from the micro batch made of it.
 
     One dict a token: ``sequence`` (its name in a row of several, such as ``chosen``),
-    ``document`` (of a pack, from 1), ``position``, ``id``, ``token`` (its text), ``label``
-    (-100 where it has no loss), ``trained`` and ``weight``.
+    ``document`` (of a pack, from 1), ``origin`` (the file and the row that its document was
+    made of), ``position``, ``id``, ``token`` (its text), ``label`` (-100 where it has no loss),
+    ``trained`` and ``weight``.
     """
-    return _tokens(run, run.collate([row]), "")
+    return _tokens(run, run.collate([row]), "", row)
 
 
-def _tokens(run: Run, batch: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+def _tokens(run: Run, batch: Mapping[str, Any], name: str, row: Any) -> list[dict[str, Any]]:
     if "input_ids" not in batch:
         parts = {key: value for key, value in batch.items() if isinstance(value, Mapping)}
-        return [token for key, part in parts.items() for token in _tokens(run, part, key)]
+        return [token for key, part in parts.items() for token in _tokens(run, part, key, row[key])]
     tokens = []
     document = 0
-    columns = {key: batch[key] for key in ("input_ids", "labels", "weights")}
-    length = columns["input_ids"].shape[1]
+    origins = [str(one.origin or "") for one in (row if isinstance(row, list) else [row])]
+    # what fills a row up stands behind its tokens
+    length = batch.get("real_tokens", batch["input_ids"].shape[1])
+    columns = {key: batch[key][:, :length] for key in ("input_ids", "labels", "weights")}
     positions = batch.get("position_ids")
     for index in range(columns["input_ids"].shape[0]):
         ids, labels, weights = (column[index].tolist() for column in columns.values())
-        places = range(length) if positions is None else positions[index].tolist()
+        places = range(length) if positions is None else positions[index, :length].tolist()
         for position, id, label, weight in zip(places, ids, labels, weights, strict=True):
             document += position == 0
             tokens.append(
                 {
                     "sequence": name,
                     "document": document,
+                    "origin": origins[document - 1],
                     "position": position,
                     "id": id,
                     "token": run.tokenizer.decode([id]),
@@ -50,6 +70,17 @@ def _tokens(run: Run, batch: Mapping[str, Any], name: str) -> list[dict[str, Any
                 }
             )
     return tokens
+
+
+def origins_of(tokens: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each document that says which row of which file it was made of."""
+    found = dict.fromkeys((token["document"], token["origin"]) for token in tokens)
+    several = len({document for document, _ in found}) > 1
+    return [
+        f"document {document}: {origin}" if several else origin
+        for document, origin in found
+        if origin
+    ]
 
 
 def summary(tokens: Sequence[Mapping[str, Any]]) -> str:

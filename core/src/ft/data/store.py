@@ -4,7 +4,7 @@ A chunk is one file in the safetensors format. Its arrays are
 
 * of examples: ``rows`` (how many rows became of each), ``dropped`` (an index into the chunk's
   ``reasons``), ``cut`` (1: truncated, 2: inside of what is trained on as well), ``tokens``,
-  ``trained``, ``origin`` (the row's number in its file);
+  ``trained``, ``file`` (an index into the chunk's ``files``), ``number`` (the row's in its file);
 * of each sequence of a row (one without a name, or those of a mapping by their names):
   ``start`` and ``length`` in ``ids``; weights as runs, ``runs`` where those of a row start, and
   for each run its ``until`` and its ``weight``; one array for each ``per_token`` column;
@@ -23,14 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from ft.api.examples import Encoded
+from ft.api.examples import Encoded, Origin
 from ft.data.fit import Fitted, sequences_of
 
 PLAIN = ""
 """The name of the sequence of a row that is no mapping."""
 REASONS = 5
 """Bad rows of which the reason is kept."""
-EXAMPLE = ("rows", "dropped", "cut", "tokens", "trained", "origin")
+EXAMPLE = ("rows", "dropped", "cut", "tokens", "trained", "file", "number")
 
 
 class NotFlatError(Exception):
@@ -41,46 +41,58 @@ class NotFlatError(Exception):
 class Chunk:
     """Some raw rows in a row, prepared: ``read`` of them, the ``bad`` ones left out.
 
-    ``fitted`` are the good ones, with the number of the raw row of each in ``origins``.
+    ``fitted`` are the good ones, with where each stood in ``origins``.
     """
 
     read: int = 0
     bad: int = 0
     bad_reasons: list[str] = field(default_factory=list)
     fitted: list[Fitted] = field(default_factory=list)
-    origins: list[int] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Table:
-    """What became of examples: arrays over them, and the names of what they were dropped for."""
+    """What became of examples: arrays over them, the names of what they were dropped for, and of
+    the files that they stood in.
+    """
 
     rows: np.ndarray
     dropped: np.ndarray
     cut: np.ndarray
     tokens: np.ndarray
     trained: np.ndarray
-    origin: np.ndarray
+    file: np.ndarray
+    number: np.ndarray
     reasons: list[str]
+    files: list[str]
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def origin(self, example: int) -> Origin:
+        """Where an example stood."""
+        return Origin(self.files[self.file[example]], int(self.number[example]))
 
 
 # -- writing -------------------------------------------------------------------------------
 
 
-def table_of(fitted: Sequence[Fitted], origins: Sequence[int]) -> Table:
+def table_of(fitted: Sequence[Fitted], origins: Sequence[Origin]) -> Table:
     """The table of some examples."""
     reasons = sorted({one.dropped for one in fitted})
+    files = list(dict.fromkeys(origin.file for origin in origins))
+    place = {file: index for index, file in enumerate(files)}
     return Table(
         np.array([len(one.rows) for one in fitted], np.int32),
         np.array([reasons.index(one.dropped) for one in fitted], np.uint8),
         np.array([one.truncated + one.truncated_answer for one in fitted], np.uint8),
         np.array([one.tokens for one in fitted], np.int64),
         np.array([one.trained for one in fitted], np.int64),
-        np.array(origins, np.int64),
+        np.array([place[origin.file] for origin in origins], np.int32),
+        np.array([origin.row for origin in origins], np.int64),
         reasons,
+        files,
     )
 
 
@@ -110,6 +122,7 @@ def write_chunk(chunk: Chunk, file: Path) -> None:
         "bad": chunk.bad,
         "bad_reasons": chunk.bad_reasons,
         "reasons": table.reasons,
+        "files": table.files,
         "fields": fields,
         "rows": len(rows),
     }
@@ -236,13 +249,19 @@ def length_of(row: Any) -> int:
 def join(tables: Sequence[Table]) -> Table:
     """One table of several, one after another."""
     reasons = sorted({reason for table in tables for reason in table.reasons})
+    files = sorted({file for table in tables for file in table.files})
     columns = {name: [getattr(t, name) for t in tables] for name in EXAMPLE}
-    columns["dropped"] = [
-        np.array([reasons.index(reason) for reason in t.reasons] or [0], np.uint8)[t.dropped]
-        for t in tables
-    ]
+    columns["dropped"] = [_renumbered(t.dropped, t.reasons, reasons) for t in tables]
+    columns["file"] = [_renumbered(t.file, t.files, files) for t in tables]
     empty = [np.zeros(0, np.int64)]
-    return Table(**{n: np.concatenate(c or empty) for n, c in columns.items()}, reasons=reasons)
+    joined = {name: np.concatenate(column or empty) for name, column in columns.items()}
+    return Table(**joined, reasons=reasons, files=files)
+
+
+def _renumbered(numbers: np.ndarray, names: Sequence[str], among: Sequence[str]) -> np.ndarray:
+    """Indices into ``names`` as indices into ``among``, in the same type."""
+    place = {name: index for index, name in enumerate(among)}
+    return np.array([place[name] for name in names] or [0], numbers.dtype)[numbers]
 
 
 class _Mapped:
@@ -269,7 +288,7 @@ class _Mapped:
 
     def table(self) -> Table:
         arrays = {name: self._arrays[f"example/{name}"] for name in EXAMPLE}
-        return Table(**arrays, reasons=self.about["reasons"])
+        return Table(**arrays, reasons=self.about["reasons"], files=self.about["files"])
 
     def __getitem__(self, index: int) -> Any:
         row = {name: self._value(name, kind, index) for name, kind in self.about["fields"].items()}

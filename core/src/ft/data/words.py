@@ -3,10 +3,12 @@ r"""Token ids by way of words that were seen before: several times as fast, and 
 A byte-pair tokenizer of the GPT-2 line cuts a text into pieces by a pattern, and merges within
 a piece only. All patterns of that line cut
 
-* before a space with a visible character behind it, whatever stands to the left: of a run of
-  white space they leave the last space to the word (``\s+(?!\S)``), and nothing else reaches
-  from the left over a space;
-* behind a line end between two visible characters;
+* before a single space between two characters that are none, since nothing but white space
+  reaches over a space from the left;
+* before the last space of a run with a visible character behind it: of a run of white space
+  they leave the last space to the word (``\s+(?!\S)``);
+* behind a single line end between two such characters, the second of which is no slash (some
+  patterns take slashes along with the line ends behind a sign);
 * around added tokens, which are found before the pattern is asked.
 
 What lies between two such places is called a word here. The ids of a text are those of its
@@ -23,7 +25,7 @@ import json
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -36,25 +38,60 @@ MOST_WORDS = 1 << 17
 LONGEST_WORD = 32
 """Characters of a word that is remembered: longer ones hardly come twice."""
 
+_MARK = "\0"
+"""What stands in a key where a word has no space before it; a text that has it is no key's."""
+_BEGINS = re.compile(rf"{_MARK}(?=[^\s/])|[^\s{_MARK}]").match
+_ENDS = re.compile(rf"[^\s{_MARK}]\n?\Z").search
+"""Whether a piece is a word's beginning, and its end."""
 _START, _END = itemgetter(0), itemgetter(1)
 
 
-class _Edges(NamedTuple):
-    """A span: the words in which it starts and stops, and the characters within these."""
+class _Edge(NamedTuple):
+    """Where a span starts or stops.
 
-    first: int
-    start: int
-    last: int
-    stop: int
-    weight: float
+    The word from ``word`` to ``end`` in the text holds it, ``inside`` characters from its start.
+    Where it lies between two words, and no token's offsets need to be asked, these are -1.
+    """
+
+    word: int
+    end: int = -1
+    inside: int = -1
+
+
+class _Row:
+    """The words of a text by their keys, their ids as far as known, and the spans among them."""
+
+    __slots__ = ("ids", "spans", "words")
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.ids: list[bytes | None] = []
+        self.spans: list[tuple[_Edge, _Edge, float]] = []
+        """With the number of a word in place of its position."""
 
 
 class Words:
-    """The token ids of words, of a tokenizer for which :func:`cuts_into_words` holds."""
+    """The token ids of words, of a tokenizer for which :func:`cuts_into_words` holds.
+
+    A text is cut by ``str.split``, several times as fast as by a pattern, and what comes out is
+    looked up as it is: a word without the space before it or, at the start of a line, behind a
+    mark. Where this cuts too often the pieces are put together again, and looked up by their
+    text behind a mark and a space, which no piece has.
+    """
 
     def __init__(self, tokenizer: Any):
         self._backend = tokenizer.backend_tokenizer
-        self._split = _splitter(list(tokenizer.added_tokens_decoder.values()))
+        added = list(tokenizer.added_tokens_decoder.values())
+        # No digit behind a space: some tokenizers cut digits off first, and see a run of spaces
+        # end there. Nor what an added token begins with, for the same reason.
+        begins = {token.content[0] for token in added if token.content}
+        visible = _class(set(map(chr, range(33, 127))) - set("0123456789") - begins)
+        # those that are looked for in the text as it stands, the longest first
+        found = [token.content for token in added if token.content and not token.normalized]
+        tokens = "|".join(map(re.escape, sorted(found, key=len, reverse=True))) or "(?!)"
+        self._split = re.compile(f"({tokens})").split
+        self._cut = re.compile(rf"(?= {visible})|(?<=\S)(?= \S)|(?<=\S\n)(?=[^\s/])")
+        self._is_visible = re.compile(visible).match
         # int32 ids as bytes, which join at the speed of copying
         self._known: dict[str, bytes] = {}
         self._offsets: dict[str, Offsets] = {}
@@ -66,46 +103,158 @@ class Words:
         self._backend.no_truncation()
         self._backend.no_padding()
         self._backend.encode_special_tokens = False
-        rows = [self._split(text) for text in texts]
-        edges = [list(_edges(row, of_row)) for row, of_row in zip(rows, spans, strict=True)]
-        new = self._learn(rows, edges)
-        known, offsets = self._known, self._offsets
+        rows = [self._row(text, of_row) for text, of_row in zip(texts, spans, strict=True)]
+        new = self._learn(rows)
         out = []
-        for row, of_row in zip(rows, edges, strict=True):
-            parts = list(map(known.__getitem__, row))
-            ids = array("i", b"".join(parts))
+        for row in rows:
+            found = [self._known[word] for word in row.words] if None in row.ids else row.ids
+            ids = array("i", b"".join(found))  # type: ignore[arg-type]
             weights = array("f", bytes(4 * len(ids)))
-            for edge in of_row:
-                begin, _ = token_range(offsets[row[edge.first]], edge.start, edge.start)
-                _, end = token_range(offsets[row[edge.last]], -1, edge.stop)
-                begin += _count(parts[: edge.first])
-                end = min(end + _count(parts[: edge.last]), len(ids))
-                weights[begin:end] = array("f", [edge.weight]) * (end - begin)
+            for start, stop, weight in row.spans:
+                begin, end = (len(b"".join(found[: edge.word])) // 4 for edge in (start, stop))  # type: ignore[arg-type]
+                if start.inside >= 0:
+                    offsets = self._offsets[row.words[start.word]]
+                    begin += token_range(offsets, start.inside, start.inside)[0]
+                if stop.inside >= 0:
+                    offsets = self._offsets[row.words[stop.word]]
+                    end = min(end + token_range(offsets, -1, stop.inside)[1], len(ids))
+                weights[begin:end] = array("f", [weight]) * (end - begin)
             out.append((ids, weights))
         self._forget(new)
         return out
 
-    def _learn(self, rows: Sequence[list[str]], edges: Sequence[Iterable[_Edges]]) -> set[str]:
+    def _row(self, text: str, spans: Spans) -> _Row:
+        """Cut a text."""
+        row = _Row()
+        parts = self._split(text)  # text, an added token, text, … text
+        ends = list(accumulate(map(len, parts)))
+        edges = [
+            (self._edge(parts, ends, start, start), self._edge(parts, ends, stop - 1, stop), weight)
+            for start, stop, weight in spans
+            if start < stop
+        ]
+        cuts = sorted({edge[:2] for start, stop, _ in edges for edge in (start, stop)})
+        number: dict[int, int] = {}
+        at = next_cut = 0
+        for index, part in enumerate(parts):
+            number[at] = len(row.words)
+            end = ends[index]
+            if index % 2:
+                self._add_word(row, part)
+            else:
+                while next_cut < len(cuts) and cuts[next_cut][0] < end:
+                    word, behind = cuts[next_cut]
+                    next_cut += 1
+                    if word < at:  # the start of a token before
+                        continue
+                    self._add_words(row, text[at:word])
+                    number[word] = len(row.words)
+                    at = word
+                    if behind > word:
+                        self._add_word(row, text[word:behind])
+                        at = behind
+                self._add_words(row, text[at:end])
+            at = end
+        number[at] = len(row.words)
+        row.spans = [
+            (
+                start._replace(word=number[start.word]),
+                stop._replace(word=number[stop.word]),
+                weight,
+            )
+            for start, stop, weight in edges
+        ]
+        return row
+
+    def _edge(self, parts: Sequence[str], ends: Sequence[int], character: int, at: int) -> _Edge:
+        """The edge of a span at ``at``, ``character`` being the first or last one within."""
+        index = bisect_right(ends, character)
+        part = parts[index]
+        base = ends[index] - len(part)
+        at, character = at - base, character - base
+        cut = self._cut
+        is_cut = at in (0, len(part)) or (index % 2 == 0 and cut.match(part, at) is not None)
+        # some tokenizers cut white space off a token's offsets
+        if is_cut and not part[character].isspace():
+            return _Edge(base + at)
+        if index % 2:
+            return _Edge(base, ends[index], at)
+        first = character
+        while first and not cut.match(part, first):
+            first -= 1
+        behind = cut.search(part, character + 1)
+        return _Edge(base + first, base + behind.start() if behind else ends[index], at - first)
+
+    def _add_word(self, row: _Row, text: str) -> None:
+        key = f"{_MARK} {text}"
+        row.words.append(key)
+        row.ids.append(self._known.get(key))
+
+    def _add_words(self, row: _Row, text: str) -> None:
+        if _MARK in text or (len(text) <= LONGEST_WORD and f"{_MARK} {text}" in self._known):
+            self._add_word(row, text)
+        elif text:
+            words = f"{_MARK}{text}".replace("\n", f"\n {_MARK}").split(" ")
+            ids = list(map(self._known.get, words))
+            if None in ids:
+                self._join(words, ids)
+            row.words += words
+            row.ids += ids
+
+    def _join(self, words: list[str], ids: list[bytes | None]) -> None:
+        """Put pieces together, in place, that no word begins or ends between."""
+        groups: list[list[int]] = []
+        behind = len(words) - 1
+        for index, word in enumerate(words):
+            if ids[index] is not None:
+                continue
+            begins, ends = _BEGINS(word), _ENDS(word)
+            if begins and ends:
+                continue
+            first = index if begins else max(index - 1, 0)
+            reaches = not ends and index < behind and not self._is_visible(words[index + 1])
+            last = index + reaches
+            if groups and first <= groups[-1][1]:
+                groups[-1][1] = last
+            else:
+                groups.append([first, last])
+        for first, last in reversed(groups):
+            key = f"{_MARK} " + "".join(map(_text, words[first : last + 1]))
+            words[first : last + 1] = [key]
+            ids[first : last + 1] = [self._known.get(key)]
+
+    def _learn(self, rows: Sequence[_Row]) -> list[str]:
         """Encode the words that are not known, those at a span's edge with offsets."""
         cut = {
-            row[word]
-            for row, of_row in zip(rows, edges, strict=True)
-            for edge in of_row
-            for word in (edge.first, edge.last)
+            row.words[edge.word]
+            for row in rows
+            for *edges, _ in row.spans
+            for edge in edges
+            if edge.inside >= 0
         } - self._offsets.keys()
-        wanted = sorted(cut)
+        of_cut = list(cut)
         for word, found in zip(
-            wanted, self._backend.encode_batch(wanted, add_special_tokens=False), strict=True
+            of_cut,
+            self._backend.encode_batch(list(map(_text, of_cut)), add_special_tokens=False),
+            strict=True,
         ):
             self._known[word] = array("i", found.ids).tobytes()
             self._offsets[word] = found.offsets
-        new = set().union(*rows) - self._known.keys()
-        wanted = sorted(new)
+        new = {
+            word
+            for row in rows
+            if None in row.ids
+            for word, ids in zip(row.words, row.ids, strict=True)
+            if ids is None
+        } - self._known.keys()
+        wanted = list(new)
         for word, found in zip(
-            wanted, self._backend.encode_batch_fast(wanted, add_special_tokens=False), strict=True
+            wanted,
+            self._backend.encode_batch_fast(list(map(_text, wanted)), add_special_tokens=False),
+            strict=True,
         ):
             self._known[word] = array("i", found.ids).tobytes()
-        return cut | new
+        return of_cut + wanted
 
     def _forget(self, new: Iterable[str]) -> None:
         for known in (self._known, self._offsets):
@@ -116,32 +265,16 @@ class Words:
                 known.clear()
 
 
-def _splitter(added: Sequence[Any]) -> Any:
-    """A function that cuts a text into its words."""
-    # No digit behind a space: some tokenizers cut digits off first, and see a run of spaces end
-    # there. Nor what an added token begins with, for the same reason.
-    begins = {token.content[0] for token in added if token.content}
-    visible = _class(set(map(chr, range(ord("!"), ord("~") + 1))) - set("0123456789") - begins)
-    # those that are looked for in the text as it stands, the longest first
-    found = [token.content for token in added if token.content and not token.normalized]
-    tokens = "|".join(map(re.escape, sorted(found, key=len, reverse=True))) or "(?!)"
-    first = _escaped(begins)
-    plain = f"[^ \\n{first}]*+"
-    no_cut = [f"[ \\n](?!{visible})", r"(?<![!-~])\n"]
-    if begins:
-        no_cut.append(f"(?!{tokens}){_class(begins)}")
-    rest = f"{plain}(?:(?:{'|'.join(no_cut)}){plain})*+\\n?+"
-    usual = f"[^{first}]{rest}" if begins else "(?!)"
-    return re.compile(f"{usual}|{tokens}|.{rest}", re.DOTALL).findall
+def _text(word: str) -> str:
+    """The text that a key of :class:`Words` stands for."""
+    if not word.startswith(_MARK):
+        return f" {word}"
+    return word[2:] if word.startswith(f"{_MARK} ") else word[1:]
 
 
 def _class(characters: Iterable[str]) -> str:
-    escaped = _escaped(characters)
+    escaped = "".join(map(re.escape, sorted(characters)))
     return f"[{escaped}]" if escaped else "(?!)"
-
-
-def _escaped(characters: Iterable[str]) -> str:
-    return "".join(map(re.escape, sorted(characters)))
 
 
 def token_range(offsets: Sequence[tuple[int, int]], start: int, stop: int) -> tuple[int, int]:
@@ -156,26 +289,6 @@ def token_range(offsets: Sequence[tuple[int, int]], start: int, stop: int) -> tu
     end = bisect_left(offsets, stop, key=_START)
     covered = offsets[end - 1][1] if end else 0
     return first, end + (covered < stop)
-
-
-def _edges(words: Sequence[str], spans: Spans) -> Iterator[_Edges]:
-    if not spans:
-        return
-    ends = list(accumulate(map(len, words)))
-    for start, stop, weight in spans:
-        if start < stop:
-            first, last = bisect_right(ends, start), bisect_left(ends, stop)
-            yield _Edges(
-                first,
-                start - (ends[first - 1] if first else 0),
-                last,
-                stop - (ends[last - 1] if last else 0),
-                weight,
-            )
-
-
-def _count(parts: Iterable[bytes]) -> int:
-    return len(b"".join(parts)) // 4
 
 
 # -- which tokenizers ----------------------------------------------------------------------------
@@ -280,5 +393,5 @@ def _keeps_offsets(processor: dict[str, Any]) -> bool:
 
 def _is_apart(token: Any) -> bool:
     """Whether an added token looks at nothing around it, and no word ends inside of it."""
-    inside = token.content[1:]
-    return not (token.lstrip or token.rstrip or token.single_word or {" ", "\n"} & {*inside})
+    spaces = {" ", "\n"} & {*token.content}
+    return not (token.lstrip or token.rstrip or token.single_word or spaces)

@@ -81,7 +81,7 @@ class Defaults:
         self, run: Run, folder: Path, config: PretrainedConfig, quantization: Any | None
     ) -> nn.Module:
         if run.random_weights:
-            return _build(run, folder, config)
+            return build_model(run, folder, config)
         if not any(any(folder.glob(pattern)) for pattern in WEIGHT_FILES):
             raise InputError(
                 f"no weights here: none of {', '.join(WEIGHT_FILES)}",
@@ -228,7 +228,7 @@ def _model_class(run: Run, config: PretrainedConfig) -> Any:
     return getattr(transformers, run.family.auto_class_for(config.model_type))
 
 
-def _build(run: Run, folder: Path, config: PretrainedConfig) -> nn.Module:
+def build_model(run: Run, folder: Path, config: PretrainedConfig) -> nn.Module:
     """A model with fresh weights."""
     from transformers import PreTrainedModel
 

@@ -13,6 +13,7 @@ import ft
 from ft.api import Plugin, Run
 from ft.data.render import own_template
 from ft.pipeline.defaults import WEIGHT_FILES
+from ft.pipeline.digests import digests
 from ft.recipe.resolved import Resolved
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
@@ -20,6 +21,8 @@ PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
 
 def write_lock(run: Run, resolved: Resolved) -> None:
     """Write ``ft.lock`` (JSON): plugins, model, data, template, seed, hardware."""
+    files = model_files(run.model_folder)
+    names = [str(file.relative_to(run.model_folder)) for file in files]
     lock = {
         "ft": ft.__version__,
         "python": platform.python_version(),
@@ -27,10 +30,7 @@ def write_lock(run: Run, resolved: Resolved) -> None:
         "plugins": [plugin_entry(plugin) for plugin in run.parts()],
         "model": {
             "source": resolved.source,
-            "files": {
-                str(file.relative_to(run.model_folder)): digest(file)
-                for file in model_files(run.model_folder)
-            },
+            "files": dict(zip(names, digests(files), strict=True)),
         },
         "data": run.data.report.digest,
         "eval_data": {name: rows.report.digest for name, rows in run.eval_data.items()},
@@ -59,12 +59,6 @@ def model_files(folder: Path) -> list[Path]:
     """The files of a checkpoint that decide what the model is."""
     patterns = (*WEIGHT_FILES, "*.json", "*.jinja", "*.model", "*.txt")
     return sorted({file for pattern in patterns for file in folder.glob(pattern)})
-
-
-def digest(file: Path) -> str:
-    """SHA-256 of a file."""
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def template_digest(run: Run) -> str | None:

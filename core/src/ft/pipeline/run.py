@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +12,7 @@ from ft.errors import RunError
 from ft.pipeline.data import prepare_data
 from ft.pipeline.device import choose_device, seed_everything
 from ft.pipeline.folder import new_run_folder, refuse_used_folder
+from ft.pipeline.garbage import objects_kept
 from ft.pipeline.load import adapt, load_config, load_processor, settle_template
 from ft.pipeline.lock import write_lock
 from ft.pipeline.report import write_report
@@ -74,13 +76,14 @@ def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = Non
     if code is not None:
         raise SystemExit(code)
     try:
-        start_process(run, resolved.device)
-        is_new = resume is None and run.process.is_main
-        if is_new:
-            refuse_used_folder(resolved.output)
-        load_config(run)
-        load_processor(run)
-        settle_template(run, resolved)
+        with objects_kept():  # most of what is imported, and nothing large
+            start_process(run, resolved.device)
+            is_new = resume is None and run.process.is_main
+            if is_new:
+                refuse_used_folder(resolved.output)
+            load_config(run)
+            load_processor(run)
+            settle_template(run, resolved)
         with new_run_folder(resolved) if is_new else nullcontext():
             prepare_data(run, resolved)
             check_start(run, resolved)
@@ -100,6 +103,7 @@ def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = Non
         raise
     finally:
         run.selection.notify("ft_end_process", run=run, ending=True)
+        gc.unfreeze()
     return run
 
 

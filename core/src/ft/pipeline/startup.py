@@ -190,7 +190,7 @@ def stop_ids(run: Run) -> set[int]:
     from transformers import GenerationConfig
 
     found = [getattr(run.tokenizer, "eos_token_id", None)]
-    configs = [run.config]
+    configs: list[Any] = [run.config]
     if (run.model_folder / "generation_config.json").is_file():
         configs.append(GenerationConfig.from_pretrained(run.model_folder))
     for config in configs:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ft.api import Batch, Run, TrainerOptions
-from ft.data.collate import IGNORED
+from ft.data.collate import IGNORED, same_shapes
 from ft.training.order import micro_batches
 
 
@@ -54,7 +54,7 @@ def collate_step(run: Run, items: Sequence[int]) -> list[Batch]:
     batches = []
     for piece in micro_batches(items, size, run.process.rank, run.process.world_size):
         rows = [run.data[i] for i in piece or items[:1]]
-        if isinstance(rows[0], list) and any(kernel.same_shapes for kernel in run.parts("kernel")):
+        if isinstance(rows[0], list) and same_shapes(run):
             rows += [[]] * (size - len(rows))
         batch = run.collate(rows)
         if not piece:  # keeps step with the other processes and teaches nothing

@@ -25,8 +25,10 @@ class Best:
         if options.load_best and kept is False:
             kept = True
         if kept is True:  # by what early stopping goes by, if it does
-            kept = self.patience or BestBy()
-        self.kept = BestBy(metric=kept) if isinstance(kept, str) else kept or None
+            kept = self.patience or BestBy.model_validate({})
+        self.kept = (
+            BestBy.model_validate({"metric": kept}) if isinstance(kept, str) else kept or None
+        )
         for wanted in filter(None, (self.patience, self.kept)):
             self._name(wanted)
             self._sign(wanted)

@@ -168,7 +168,8 @@ class Guards:
         """The last logged step at which nothing looked wrong."""
         # an optimizer that takes its gradients inside the backward pass leaves none to look at
         kept = all("gradient-clipping" in p.capabilities().accepts for p in run.parts("optimizer"))
-        self._guards: list[Guard] = [Diverges(), *([Explodes(), Vanishes()] if kept else [])]
+        of_gradients: list[Guard] = [Explodes(), Vanishes()] if kept else []
+        self._guards: list[Guard] = [Diverges(), *of_gradients]
         self._unreached = Unreached(run) if kept else None
         self._told: set[str] = set()
         for line in run.state.history:

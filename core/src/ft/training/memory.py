@@ -19,6 +19,7 @@ SIGNS = ("out of memory", "can't allocate memory", "alloc_failed", "not enough m
 
 
 def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on the device or beside it."""
     import torch
 
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
@@ -101,7 +102,7 @@ class Memory:
     def _recompute_more(self) -> str:
         run = self.run
         layers = recomputable(run.model)
-        now = sum(bool(layer.gradient_checkpointing) for layer in layers)  # type: ignore[arg-type]
+        now = sum(bool(layer.gradient_checkpointing) for layer in layers)
         if now == len(layers) or not accepts(run, "gradient-checkpointing"):
             return ""
         half = -(-len(layers) // 2)

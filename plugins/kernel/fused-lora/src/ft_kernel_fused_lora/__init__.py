@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ft.api import Kernel, Run, hookimpl
+from ft.api import Estimate, Kernel, Run, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,6 +31,12 @@ class FusedLora(Kernel):
         fused, left = fuse(model)
         if not fused:
             run.progress.warn(f"{self!r} has nothing to do: {left or 'no LoRA layer is there'}")
+
+    @hookimpl
+    def ft_estimate(self, estimate: Estimate) -> None:
+        from ft_kernel_fused_lora.layers import fuse
+
+        fuse(estimate.model, on_cpu=estimate.device.type == "cpu")
 
 
 kernel = FusedLora()

@@ -50,7 +50,7 @@ class Joined(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         x: Tensor,
         weight: Tensor,
@@ -76,7 +76,7 @@ class Joined(torch.autograd.Function):
         return tuple(y.split([len(one) for one in b], 1))
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Any, ...]:
         x, xa, weight, a, *b = ctx.saved_tensors
         rows = [len(one) for one in b]
         ya, of_a, of_b = low_rank_gradients(x, xa, b, outer)
@@ -97,7 +97,7 @@ class Apart(torch.autograd.Function):
     """Layers whose frozen products are in forms of their own, such as quantized ones."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         x: Tensor,
         a: Tensor,
@@ -119,10 +119,10 @@ class Apart(torch.autograd.Function):
         return tuple(out)
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Any, ...]:
         x, xa, a, *b = ctx.saved_tensors
         ya, of_a, of_b = low_rank_gradients(x, xa, b, outer)
-        of_x = None
+        of_x: Any = None
         if ctx.needs_input_grad[0]:
             for form, own, y in zip(ctx.forms, ctx.operands, outer, strict=True):
                 part = form.backward(y, own)

@@ -20,8 +20,11 @@ Only a guess at what pays: an input that is not the same is multiplied on its ow
 """
 
 
-def fuse(model: nn.Module) -> tuple[int, str | None]:
-    """Fuse the LoRA layers of ``model``; how many were, and why the first other one was not."""
+def fuse(model: nn.Module, *, on_cpu: bool | None = None) -> tuple[int, str | None]:
+    """Fuse the LoRA layers of ``model``; how many were, and why the first other one was not.
+
+    ``on_cpu`` says whether it will train on a CPU; unset: where it is.
+    """
     from peft.tuners.lora import LoraLayer
 
     left: str | None = None
@@ -37,11 +40,12 @@ def fuse(model: nn.Module) -> tuple[int, str | None]:
             else:
                 layers[key] = child
         groups += grouped(layers)
-    fused = [Group(layers) for layers in groups]
+    fused = [Group(layers, on_cpu) for layers in groups]
     if fused:
         # parameters may change between any two passes: an optimizer steps, a checkpoint is loaded
-        inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-        inner.register_forward_pre_hook(lambda *_: refresh(fused))  # type: ignore[operator]
+        find = getattr(model, "get_base_model", None)
+        inner = find() if find else model
+        inner.register_forward_pre_hook(lambda *_: refresh(fused))
     return sum(len(group.layers) for group in fused), left
 
 
@@ -88,13 +92,14 @@ class Group:
     what autocast says otherwise.
     """
 
-    def __init__(self, layers: Sequence[Any]):
+    def __init__(self, layers: Sequence[Any], on_cpu: bool | None = None):
         self.layers = list(layers)
         self.names = [layer.active_adapters[0] for layer in layers]
         self.forms: tuple[Form, ...] = tuple(form_of(base_of(one)) for one in layers)  # type: ignore[misc]
         self.ready: tuple[Tensor, tuple[Tensor, ...]] | None = None
         a, b = self.parameters()
         device = a[0].device
+        on_cpu = device.type == "cpu" if on_cpu is None else on_cpu
         self.ranks, self.rows = [len(one) for one in a], [len(one) for one in b]
         self.inside = a[0].shape[1]
         joined = all(form is DENSE for form in self.forms)
@@ -104,7 +109,7 @@ class Group:
         self.wide = self.joined and aligned and sum(self.rows) > self.inside
         tall = self.joined and not self.wide and len(layers) == 1
         kind = kinds.pop() if self.joined else torch.bfloat16
-        self.kind: torch.dtype = kind if device.type != "cpu" or self.joined else torch.float32
+        self.kind: torch.dtype = kind if self.joined or not on_cpu else torch.float32
         if self.joined:
             self.weight = torch.zeros(
                 sum(self.rows) + (self.ranks[0] if tall else 0),
@@ -133,7 +138,7 @@ class Group:
                 for rows, rank in zip(self.rows, self.ranks, strict=True)
             )
         for number, layer in enumerate(layers):
-            layer.__class__ = fused_class(type(layer))
+            layer.__class__ = fused_class(type(layer))  # type: ignore[arg-type]
             # past nn.Module's own, which would take it for a part of the model
             object.__setattr__(layer, "fused", (self, number))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ft.api import Batch, Field, Kernel, PluginOptions, Run, TokenLosses, hookimpl
+from ft.api import Batch, Estimate, Field, Kernel, PluginOptions, Run, TokenLosses, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,6 +41,15 @@ class FusedLoss(Kernel):
             found.states, found.head, found.targets, label_smoothing, self.options.slice
         )
         return TokenLosses(losses, found.weights, found.documents, found.outputs)
+
+    @hookimpl
+    def ft_estimate(self, estimate: Estimate) -> None:
+        from ft_kernel_fused_loss.sliced import LOGITS
+
+        head = estimate.model.get_output_embeddings()  # type: ignore[operator]
+        rows = self.options.slice
+        # in the 16 bits that an accelerator computes them in
+        estimate.loss_bytes = LOGITS if rows is None else rows * head.weight.shape[0] * 2
 
 
 kernel = FusedLoss()

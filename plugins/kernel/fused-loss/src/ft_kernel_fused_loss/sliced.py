@@ -26,7 +26,7 @@ def sliced_losses(
     weight, bias = head.weight.to(kind), None if head.bias is None else head.bias.to(kind)
     rows = rows or max(1, LOGITS // (weight.shape[0] * weight.element_size()))
     with torch.autocast(states.device.type, enabled=False):
-        return Sliced.apply(states.to(kind), weight, bias, targets, smoothing, rows)  # type: ignore[no-any-return]
+        return Sliced.apply(states.to(kind), weight, bias, targets, smoothing, rows)
 
 
 class Sliced(torch.autograd.Function):
@@ -59,7 +59,7 @@ class Sliced(torch.autograd.Function):
         return losses
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, outer: Tensor) -> tuple[Any, ...]:
         if not ctx.trains:
             (gradient,) = ctx.saved_tensors
             return (gradient * outer[:, None].to(gradient.dtype), *[None] * 5)

@@ -16,14 +16,14 @@ def offload_layers(model: nn.Module, device: torch.device) -> int:
     """Have each layer that recomputes give its input away; how many there are."""
     from transformers.modeling_layers import GradientCheckpointingLayer
 
-    layers = [
+    layers: list[Any] = [
         one
         for one in model.modules()
         if isinstance(one, GradientCheckpointingLayer) and one.gradient_checkpointing
     ]
     transfer = Transfer(device)
     for layer in layers:
-        layer.__class__ = offloading_class(type(layer))
+        layer.__class__ = offloading_class(type(layer))  # type: ignore[arg-type]
         # this form saves the input as autograd saves tensors; the other keeps it in a closure
         layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=True)
         object.__setattr__(layer, "transfer", transfer)

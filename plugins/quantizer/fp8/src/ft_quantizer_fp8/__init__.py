@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ft.api import Field, PluginOptions, Quantizer, Run, hookimpl
+from ft.api import Estimate, Field, PluginOptions, Quantizer, Run, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,6 +51,17 @@ class Float8(Quantizer):
 
         model.requires_grad_(False)
         quantize_layers(model, self.options.skip, transposed=self.options.backward == "float8")
+
+    @hookimpl
+    def ft_estimate(self, estimate: Estimate) -> None:
+        device = estimate.device
+        if not device.float8_rate:
+            return
+        if self.options.backward == "float8":
+            estimate.extra_bits = self.bits_per_weight()
+            estimate.frozen_rate = device.float8_rate
+        else:  # forward at one rate, backward at the other
+            estimate.frozen_rate = 2 / (1 / device.float8_rate + 1 / device.rate)
 
 
 quantizer = Float8()

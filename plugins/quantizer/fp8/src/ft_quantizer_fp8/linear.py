@@ -14,7 +14,8 @@ LARGEST = torch.finfo(KIND).max
 
 def quantize_layers(model: nn.Module, skip: Sequence[str], *, transposed: bool) -> None:
     """Put float8 layers in the place of all linear layers but the output layer."""
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    find = getattr(model, "get_output_embeddings", None)
+    head = find() if find else None
     # names, because a list of layers would keep each of them until the last is quantized
     names = [
         name
@@ -91,7 +92,7 @@ class Product(torch.autograd.Function):
     """The layer's product where no kernel takes it over; the weight gets no gradient."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *operands: Any) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, *operands: Any) -> Tensor:
         kind = x.dtype
         if torch.is_autocast_enabled(x.device.type):
             kind = torch.get_autocast_dtype(x.device.type)
@@ -99,7 +100,7 @@ class Product(torch.autograd.Function):
         return Float8Linear.multiply(x.to(kind), *operands)
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, outer: Tensor) -> tuple[Any, ...]:
         of_x = Float8Linear.multiply_transposed(outer, *ctx.operands)
         return (of_x.to(ctx.kind), *[None] * len(ctx.operands))
 
