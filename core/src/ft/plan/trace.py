@@ -29,8 +29,9 @@ class Trace:
     ``layer`` is what one layer keeps, ``wide`` the part of it in float32, ``entry`` its input,
     ``around`` what is kept outside of the layers, ``first``
     the input of the first layer where that is kept even if no layer recomputes. ``backward`` is
-    the most that the backward pass has beside what was kept; ``loss`` the most that output layer and loss have. ``made``
-    are all bytes that a layer writes, forward and backward, and ``forward_made`` those forward;
+    the most that the backward pass has beside what was kept; ``loss`` the most that output layer
+    and loss have. ``made`` are all bytes that a layer writes, forward and backward, and
+    ``forward_made`` those forward;
     ``calls`` and ``forward_calls`` are how many operations that takes.
     """
 

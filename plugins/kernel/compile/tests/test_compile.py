@@ -1,5 +1,7 @@
 """Compiled layers compute the same, and make again only what the backward pass reads."""
 
+from shutil import which
+
 import pytest
 import torch
 from harness import random_rows, tiny_run, train
@@ -23,6 +25,9 @@ def run_of(folder, *kernels, rows=None, **trainer):
     )
 
 
+@pytest.mark.skipif(
+    not which("c++"), reason="torch.compile makes C++ for a CPU, and there is no compiler"
+)
 @pytest.mark.parametrize("recomputed", [False, 2, True])
 def test_training_is_the_same(tmp_path, recomputed):
     torch._dynamo.reset()
