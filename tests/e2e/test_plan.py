@@ -199,6 +199,20 @@ def test_kernels_change_the_estimate(recipe):
     assert compiled.tokens_per_second > bare.tokens_per_second
 
 
+def test_inputs_that_wait_elsewhere_are_not_counted(recipe, work):
+    from ft.plan.choose import written
+
+    term = "inputs of recomputed layers"
+    found = []
+    for kernels in ([], ["offload"]):
+        file = recipe(trainer={"gradient_checkpointing": True}, kernels=kernels)
+        config = json.loads((work / "shape" / "config.json").read_text())
+        (work / "shape" / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 6}))
+        found.append(written(planner_of(file, "h200")).terms[term])
+    width, two_bytes = config["hidden_size"], 2
+    assert found[0] - found[1] == 4 * ROWS * LENGTH * width * two_bytes  # all but two of six
+
+
 def test_quantizers_change_the_estimate(recipe):
     from ft.plan.choose import written
 

@@ -41,6 +41,8 @@ class Estimate:
     """Whether packed documents are kept apart by a mask, of a byte and more for each pair."""
     keeps_wide: bool = True
     """Whether layers keep what they computed in float32; a compiler makes it again."""
+    inputs_away: bool = False
+    """Whether the inputs of recomputed layers wait elsewhere: two are on the device at once."""
     traffic: float = 1.0
     """Share of the reads and writes between products that is left."""
     loss_bytes: float | None = None

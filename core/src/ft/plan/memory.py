@@ -88,7 +88,7 @@ def terms(
         "gradients": weights.trained if accumulating else 0.0,
     }
     # one that recomputes keeps its input; the output of the last layer counts as its own
-    entries = recomputed * now.entry
+    entries = (min(recomputed, 2) if estimate.inputs_away else recomputed) * now.entry
     around = now.around + (0.0 if recomputed else now.first) + (0.0 if kept else now.entry)
     moments = [
         {

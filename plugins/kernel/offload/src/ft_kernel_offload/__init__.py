@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ft.api import Kernel, Run, hookimpl
+from ft.api import Estimate, Kernel, Run, hookimpl
 
 
 class Offload(Kernel):
@@ -23,6 +23,10 @@ class Offload(Kernel):
                 f"{self!r} has nothing to do: no layer recomputes its activations; set "
                 "trainer.gradient_checkpointing"
             )
+
+    @hookimpl
+    def ft_estimate(self, estimate: Estimate) -> None:
+        estimate.inputs_away = estimate.device.type != "cpu"
 
 
 kernel = Offload()
