@@ -97,8 +97,7 @@ def ends_on_a_broken_loss(subject: Subject) -> None:
     Passes: with a weight that is not a number, training raises an error of ft's in the first
     step and writes no checkpoint.
 
-    Fails: ``nan_to_num``; a batch that is left out silently; a loop of the trainer's own that
-    does not look.
+    Fails: a batch that is left out silently; a loop of the trainer's own that does not look.
 
     Example: ``with a weight that is not a number the run goes on to step 2, with a loss of 0``.
     """
