@@ -8,6 +8,7 @@ how many tokens before its own a query sees, -1 for all. Causal. Returns (tokens
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable
 from inspect import signature
@@ -17,6 +18,13 @@ from ft.api import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+MODULES = {
+    "flash-attn-3": "flash_attn_interface",
+    "flash-attn-2": "flash_attn",
+    "torch": "torch.nn.attention.varlen",
+}
+"""The modules that have them, the newest first."""
 
 Attend = Callable[[Any, Any, Any, Any, int, "float | None", int], Any]
 
@@ -29,18 +37,15 @@ def choose(name: str) -> Attend | None:
     if name == "dense":
         return None
     installed = {
-        "flash-attn-3": importlib.util.find_spec("flash_attn_interface") is not None,
-        "flash-attn-2": importlib.util.find_spec("flash_attn") is not None,
-        "torch": importlib.util.find_spec("torch.nn.attention.varlen") is not None,
+        known: importlib.util.find_spec(module) is not None for known, module in MODULES.items()
     }
     if name == "auto":
-        name = next((known for known, there in installed.items() if there), "dense")
-        return choose(name)
+        return choose(next((known for known, there in installed.items() if there), "dense"))
     if not installed[name]:
-        package = {"flash-attn-3": "flash-attn-3", "flash-attn-2": "flash-attn", "torch": "torch"}
+        package = "flash-attn" if name == "flash-attn-2" else name
         raise InputError(
             f"{name} is not installed, and kernel varlen is asked for it",
-            hint=f"install a current {package[name]}, or leave implementation out",
+            hint=f"install a current {package}, or leave implementation out",
         )
     if name == "torch":
         return torch_varlen()
@@ -69,54 +74,28 @@ def torch_varlen() -> Attend:
     return attend
 
 
-def flash_attn_2(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    starts: Tensor,
-    longest: int,
-    scale: float | None,
-    window: int,
-) -> Tensor:
-    """The package flash-attn (arXiv:2307.08691)."""
-    from flash_attn import flash_attn_varlen_func
+def packaged(module: str) -> Attend:
+    """The function of a flash-attn package, which is imported when it is called."""
 
-    return flash_attn_varlen_func(
-        query,
-        key,
-        value,
-        starts,
-        starts,
-        longest,
-        longest,
-        softmax_scale=scale,
-        causal=True,
-        window_size=(window, 0 if window >= 0 else -1),
-    )
+    def attend(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        starts: Tensor,
+        longest: int,
+        scale: float | None,
+        window: int,
+    ) -> Tensor:
+        function = importlib.import_module(module).flash_attn_varlen_func
+        reach = (window, 0 if window >= 0 else -1)
+        how = {"softmax_scale": scale, "causal": True, "window_size": reach}
+        out = function(query, key, value, starts, starts, longest, longest, **how)
+        return out[0] if isinstance(out, tuple) else out  # some of version 3 add the softmax sums
+
+    return attend
 
 
-def flash_attn_3(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    starts: Tensor,
-    longest: int,
-    scale: float | None,
-    window: int,
-) -> Tensor:
-    """FlashAttention-3 (Shah et al., 2024, arXiv:2407.08608), for compute capability 9.0."""
-    from flash_attn_interface import flash_attn_varlen_func
-
-    out = flash_attn_varlen_func(
-        query,
-        key,
-        value,
-        starts,
-        starts,
-        longest,
-        longest,
-        softmax_scale=scale,
-        causal=True,
-        window_size=(window, 0 if window >= 0 else -1),
-    )
-    return out[0] if isinstance(out, tuple) else out
+flash_attn_2 = packaged(MODULES["flash-attn-2"])
+"""Dao, 2023, arXiv:2307.08691."""
+flash_attn_3 = packaged(MODULES["flash-attn-3"])
+"""Shah et al., 2024, arXiv:2407.08608, for compute capability 9.0."""
