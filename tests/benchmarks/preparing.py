@@ -12,6 +12,7 @@ import os
 import resource
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -151,14 +152,27 @@ def stopwatch() -> Callable[[], tuple[float, float]]:
     return lambda: (now()[0] - began[0], now()[1] - began[1])
 
 
-def memory() -> dict[str, float]:
-    """Megabytes: the most at once, and what is held at last that no file backs."""
-    found = {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+def follow_memory() -> Callable[[], dict[str, float]]:
+    """A function that gives, in megabytes, the most memory at once since now.
+
+    ``peak`` counts mapped files, ``own`` does not; the latter is looked at 20 times a second.
+    """
     status = Path("/proc/self/status")
+    own = 0.0
+
+    def follow() -> None:
+        nonlocal own
+        while True:
+            lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            own = max(own, int(lines["RssAnon"].split()[0]) / 1024)
+            time.sleep(0.05)
+
     if status.is_file():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        found["own"] = int(lines["RssAnon"].split()[0]) / 1024
-    return found
+        threading.Thread(target=follow, daemon=True).start()
+    return lambda: {
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "own": own,
+    }
 
 
 SIDES = {"ft": with_ft, "trl": with_trl, "llamafactory": with_llamafactory}
@@ -170,6 +184,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):  # one core for each side, whatever it would start
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as name:
+        memory = follow_memory()
         seconds, busy, rows, tokens = SIDES[side](Path(file), model, int(length), Path(name))
         found = {"seconds": seconds, "busy": busy, "rows": rows, "tokens": tokens, **memory()}
         print("RESULT", json.dumps(found), flush=True)

@@ -9,11 +9,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast
 
 from ft.api import Encoded, InputError, Origin, Part, Rendered
+from ft.data.offsets import token_weights
 from ft.data.tokenize import (
     _encode_media,
     _open_image,
     _shift,
-    _token_weights,
     encode_text,
     tokenize,
 )
@@ -132,7 +132,7 @@ def test_every_token_of_random_spans(run):
             overlaps = min(token_start, covered) < end and token_end > start and start < end
             expected.append(1.0 if overlaps else 0.0)
             covered = token_end
-        assert list(_token_weights(offsets, [(start, end, 1.0)])) == expected
+        assert list(token_weights(offsets, [(start, end, 1.0)])) == expected
 
 
 class TestPlainText:

@@ -1,15 +1,19 @@
 """Words give the ids and the weights that the tokenizer gives, for every text."""
 
 import random
+from functools import cache
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from ft.api import Rendered
 from ft.data import tokenize as by_tokenizer
 from ft.data import words
-from ft.data.words import Words, cuts_into_words
+from ft.data.cuts import cuts_into_words
+from ft.data.words import Words
 
 CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 DIGITS_IN_THREES = (
@@ -45,9 +49,12 @@ PIECES = [
         "<s",
         "s>",
     ),
-    *("<s>", "</s>", "<end>", "keyword"),
-    *("\0", "\0\0a", "\x1c", " \0", "\n/", ".\n//", "1 1", "\n1", "  1", "\n\n- a", "    if"),
+    *("<s>", "</s>", "<end>", "keyword", ">>", "s" * 40, "\x1c", "\n/", ".\n//", "1 1", "\n1"),
+    *("  1", "\n\n- a", "    if", "a\n\nb", "\n\n\n", " \n", "\n ", "\r", " /", "is\n\n1. "),
 ]
+CONTROLS = ["\0", "\0\0a", " \0", "\1", "\0\0", "\n\1"]
+"""What stands for something else while texts are cut."""
+OVERLAPPING = [AddedToken(text, normalized=False) for text in ("<s>>", ">>a", "<<s", ">>")]
 
 
 def split(pattern):
@@ -64,9 +71,9 @@ STEPS = {
 }
 
 
-def texts(count, seed):
+def texts(count, seed, pieces=PIECES):
     draw = random.Random(seed)
-    return ["".join(draw.choices(PIECES, k=draw.randint(0, 25))) for _ in range(count)]
+    return ["".join(draw.choices(pieces, k=draw.randint(0, 25))) for _ in range(count)]
 
 
 def make_tokenizer(steps, trim=False, added=()):
@@ -93,21 +100,97 @@ def spans(text, draw):
     return found
 
 
-@pytest.mark.parametrize("trim", [False, True], ids=["whole", "trimmed"])
-@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
-def test_ids_and_weights_are_the_tokenizers_own(steps, trim, monkeypatch):
-    tokenizer = make_tokenizer(steps, trim, added=["keyword"])
+def assert_same(tokenizer, rows, batch=100):
+    """Words give what the tokenizer gives; returns them."""
     assert cuts_into_words(tokenizer)
-    draw = random.Random(3)
-    rows = [Rendered(text, spans(text, draw)) for text in texts(3000, 2)]
     expected = by_tokenizer._directly(tokenizer, rows)
     found = Words(tokenizer)
-    monkeypatch.setattr(words, "MOST_WORDS", 300)  # so that it forgets in between
-    for start in range(0, len(rows), 100):
-        some = rows[start : start + 100]
+    for start in range(0, len(rows), batch):
+        some = rows[start : start + batch]
         got = found.encode([row.text for row in some], [row.spans for row in some])
         for row, one, other in zip(some, got, expected[start:], strict=False):
             assert one == other, row
+    return found
+
+
+@pytest.mark.parametrize("added", [["keyword"], OVERLAPPING], ids=["apart", "overlapping"])
+@pytest.mark.parametrize("trim", [False, True], ids=["whole", "trimmed"])
+@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
+def test_ids_and_weights_are_the_tokenizers_own(steps, trim, added, monkeypatch):
+    monkeypatch.setattr(words, "MOST_WORDS", 300)  # so that it forgets in between
+    monkeypatch.setattr(words, "MOST_OFFSETS", 30)
+    # none of these texts may go to the tokenizer as a whole
+    monkeypatch.delattr(Words, "_directly")
+    draw = random.Random(3)
+    rows = [Rendered(text, spans(text, draw)) for text in texts(2000, 2)]
+    assert_same(make_tokenizer(steps, trim, added), rows)
+
+
+@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
+def test_texts_with_what_marks_pieces(steps):
+    draw = random.Random(4)
+    pieces = [*PIECES, *CONTROLS]
+    rows = [Rendered(text, spans(text, draw)) for text in texts(1000, 6, pieces)]
+    assert {words.can_be_cut(row.text) for row in rows} == {True, False}
+    assert_same(make_tokenizer(steps), rows)
+
+
+trained = cache(lambda name: make_tokenizer(STEPS[name]))
+
+
+@pytest.mark.parametrize("name", STEPS)
+@given(
+    rows=st.lists(st.lists(st.sampled_from(PIECES) | st.text(max_size=4)), min_size=1, max_size=8)
+)
+@settings(max_examples=50, deadline=None)
+def test_any_text(name, rows):
+    found = ["".join(row) for row in rows]
+    spanned = [Rendered(text, [(len(text) // 3, len(text) // 2, 1.0)]) for text in found]
+    assert_same(trained(name), spanned)
+
+
+def test_spans_end_with_their_text():
+    rows = [
+        Rendered("one two", [(-3, 2, 0.5), (4, 99, 1.0)]),
+        Rendered("three four", [(50, 60, 1.0)]),
+        Rendered("", [(0, 4, 1.0)]),
+    ]
+    assert_same(make_tokenizer(GPT2), rows)
+
+
+class Counting:
+    """A tokenizer's backend that notes what it is asked to encode."""
+
+    def __init__(self, backend):
+        self._backend = backend
+        self.asked = []
+
+    def encode_batch_fast(self, texts, **options):
+        self.asked += texts
+        return self._backend.encode_batch_fast(texts, **options)
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+
+def test_a_word_is_encoded_once(monkeypatch):
+    tokenizer = make_tokenizer(GPT2)
+    known = "Who are you?\n\nI am a model.\n    if x:\n        y = 1\n"
+    rows = [Rendered(f"<s>{known}{known}<end>", [(3, 40, 1.0)])] * 300
+    found = assert_same(tokenizer, rows)
+    found._backend = Counting(found._backend)
+    monkeypatch.delattr(Words, "_directly")
+    more = [Rendered(f"<s>{known}a new one{number}<end>", [(3, 40, 1.0)]) for number in range(9)]
+    found.encode([row.text for row in more], [row.spans for row in more])
+    assert sorted(found._backend.asked) == [" new", *(f" one{number}" for number in range(9)), "a"]
+
+
+def test_rows_are_encoded_by_words_once_tried(monkeypatch):
+    tokenizer = make_tokenizer(GPT2)
+    rows = [Rendered(text) for text in texts(100, 7)]
+    expected = by_tokenizer._ids_and_weights(tokenizer, rows)
+    monkeypatch.delattr(by_tokenizer, "_directly")
+    assert by_tokenizer._ids_and_weights(tokenizer, rows) == expected
 
 
 @pytest.mark.parametrize(

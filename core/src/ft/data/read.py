@@ -40,18 +40,19 @@ def rows(
     """
     for file in data_files(path, split=split, subset=subset):
         read = _READERS[suffix(file) or ""]
+        name = str(file)
         count = 0
         for number, row in read(file, split):
             count += 1
             if not isinstance(row, dict):
                 raise InputError(
                     f"the row is {_kind(row)}, and a row is an object with named columns",
-                    where=f"{file} row {number}",
+                    where=f"{name} row {number}",
                     hint='write each row as {"column": value, …}',
                 )
-            yield Origin(str(file), number), row
+            yield Origin(name, number), row
         if not count:
-            raise InputError("the file has no row", where=str(file), hint="put data in it")
+            raise InputError("the file has no row", where=name, hint="put data in it")
 
 
 def first_row(path: Path, *, split: str | None = None, subset: str | None = None) -> Row:
@@ -107,7 +108,7 @@ def _jsonl(file: Path, split: str | None) -> Iterator[tuple[int, Any]]:
                 if cut
                 else "each line is one JSON object",
             ) from error
-        if "\\ud" in line or "\\uD" in line:
+        if "\\u" in line and ("\\ud" in line or "\\uD" in line):
             check_surrogates(row, file, number)
         yield number, row
 

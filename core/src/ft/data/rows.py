@@ -26,12 +26,14 @@ class Rows(Sequence[Any]):
     ):
         self._sets = sets
         self._ends = np.cumsum([len(one) for one in sets]).tolist()
-        counts = table.rows[examples].astype(np.int64)
-        starts = (np.cumsum(table.rows, dtype=np.int64) - table.rows)[examples]
-        ends = np.cumsum(counts)
-        within = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
-        self._rows = np.repeat(starts, counts) + within
-        self._example = np.repeat(examples, counts)
+        counts = table.rows[examples]
+        self._example = examples
+        self._rows = (np.cumsum(table.rows, dtype=np.int64) - table.rows)[examples]
+        if (counts != 1).any():
+            ends = np.cumsum(counts, dtype=np.int64)
+            within = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
+            self._example = np.repeat(examples, counts)
+            self._rows = np.repeat(self._rows, counts) + within
         self._table = table
         self.lengths = np.concatenate([one.lengths for one in sets])[self._rows]
         self.report = report

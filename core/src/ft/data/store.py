@@ -147,29 +147,32 @@ def _sequences(rows: Sequence[Encoded]) -> dict[str, np.ndarray]:
     if any(row.media or sorted(row.per_token) != columns for row in rows):
         raise NotFlatError
     length = np.array([len(row) for row in rows], np.int32)
-    start = np.cumsum(length, dtype=np.int64) - length
-    weights = _flat([row.weights for row in rows], np.float32)
+    stop = np.cumsum(length, dtype=np.int64)
+    start = stop - length
+    weights = _joined([row.weights for row in rows], np.float32)
     # a run ends where the weight changes, and at the end of each row
-    ends = np.flatnonzero(np.diff(weights, append=np.nan) != 0) + 1
-    ends = np.union1d(ends, start + length)
-    ends = ends[ends > 0]
-    of_row = np.searchsorted(start + length, ends)
+    is_end = np.append(weights[1:] != weights[:-1], True)
+    is_end[stop[length > 0] - 1] = True
+    ends = np.flatnonzero(is_end[: len(weights)]) + 1
+    of_row = np.searchsorted(stop, ends)
     until = (ends - start[of_row]).astype(np.int32)
     arrays = {
         "start": start,
         "length": length,
-        "ids": _flat([row.input_ids for row in rows], np.int32),
+        "ids": _joined([row.input_ids for row in rows], np.int32),
         "runs": np.searchsorted(of_row, np.arange(len(rows) + 1)).astype(np.int64),
         "until": until,
         "weight": weights[ends - 1],
     }
     for name in columns:
-        arrays[f"column/{name}"] = _flat([row.per_token[name] for row in rows], np.int32)
+        column = [np.asarray(row.per_token[name], np.int32) for row in rows]
+        arrays[f"column/{name}"] = np.concatenate(column)
     return arrays
 
 
-def _flat(values: Sequence[Sequence[float]], dtype: Any) -> np.ndarray:
-    return np.concatenate([np.asarray(value, dtype) for value in values])
+def _joined(arrays: Sequence[Any], dtype: Any) -> np.ndarray:
+    """Arrays of four-byte numbers in one, at the speed of copying."""
+    return np.frombuffer(b"".join(arrays), dtype)
 
 
 def is_whole(file: Path) -> bool:

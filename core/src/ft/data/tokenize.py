@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ft.api.examples import Encoded, Origin, Part, Rendered
-from ft.data.words import Words, cuts_into_words, token_range
+from ft.data.cuts import cuts_into_words
+from ft.data.offsets import token_weights
+from ft.data.words import Words
 from ft.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,20 +103,7 @@ def _directly(tokenizer: Any, rows: Sequence[Rendered]) -> list[tuple[array[int]
         verbose=False,
     )
     pairs = zip(encoding["input_ids"], encoding["offset_mapping"], rows, strict=True)
-    return [(array("i", ids), _token_weights(offsets, row.spans)) for ids, offsets, row in pairs]
-
-
-def _token_weights(
-    offsets: Sequence[tuple[int, int]], spans: Iterable[tuple[int, int, float]]
-) -> array[float]:
-    """One weight for each token, from where the token lies in the text."""
-    weights = array("f", bytes(4 * len(offsets)))
-    for start, end, weight in spans:
-        if start < end:
-            first, stop = token_range(offsets, start, end)
-            stop = min(stop, len(offsets))
-            weights[first:stop] = array("f", [weight]) * (stop - first)
-    return weights
+    return [(array("i", ids), token_weights(offsets, row.spans)) for ids, offsets, row in pairs]
 
 
 def _text_types(run: Run, length: int) -> dict[str, Sequence[int]]:
@@ -177,7 +166,7 @@ def _encode_media(run: Run, row: Rendered) -> Encoded:
     features = [(*item["new_span"], 0.0) for item in replaced]
     return Encoded(
         out["input_ids"][0].tolist(),
-        _token_weights(offsets, [*_shift(row.spans, replaced), *features]),
+        token_weights(offsets, [*_shift(row.spans, replaced), *features]),
         per_token,
         tensors,
         row.origin,

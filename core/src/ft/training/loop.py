@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,8 @@ class Loop:
         self.run, self.model = run, model
         self.options: TrainerOptions = run.part("trainer").options
         self.guards, self.memory, self.best = Guards(run), Memory(run), Best(run)
+        # to walk through the modules of a model takes milliseconds, and a step has some eighty
+        self.trained = [parameter for _, parameter in run.trainable()]
 
     def run_steps(self) -> None:
         run, options, state = self.run, self.options, self.run.state
@@ -159,7 +162,7 @@ class Loop:
             run.scaler.unscale_(run.optimizer)
         run.hook.ft_gradients_ready(run=run, model=self.model)
         self.guards.gradients()
-        grad_norm = clip(run, self.options.max_grad_norm)
+        grad_norm = clip(self.trained, self.options.max_grad_norm)
         learning_rate = run.scheduler.get_last_lr()[0]
         run.scaler.step(run.optimizer)
         run.scaler.update()
@@ -220,11 +223,11 @@ def average_module_gradients(run: Run) -> None:
                 parameter.grad = run.sum(own) / run.process.world_size
 
 
-def clip(run: Run, max_norm: float | None) -> Tensor:
+def clip(trained: Iterable[nn.Parameter], max_norm: float | None) -> Tensor:
     """Clip the gradients of the trained parameters in place; returns their norm before."""
     import torch
 
-    parameters = [p for _, p in run.trainable() if p.grad is not None]
+    parameters = [p for p in trained if p.grad is not None]
     norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     if max_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)

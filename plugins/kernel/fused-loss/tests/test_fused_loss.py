@@ -37,7 +37,9 @@ def gradients(losses, states, head):
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
 @pytest.mark.parametrize("trains", [False, True], ids=["frozen", "trained"])
-def test_losses_and_gradients_are_torchs(trains, bias, smoothing, rows):
+@pytest.mark.parametrize("step", [1, 4])
+def test_losses_and_gradients_are_torchs(monkeypatch, trains, bias, smoothing, rows, step):
+    monkeypatch.setattr("ft_kernel_fused_loss.sliced.step_of", lambda device: step)
     head, states, targets = head_and_states(trains, bias)
     found = sliced_losses(states, head, targets, smoothing, rows)
     expected = functional.cross_entropy(

@@ -60,6 +60,8 @@ def test_it_refuses_a_cpu(tmp_path, monkeypatch):
     ("version", "message"), [(None, "is not installed"), ("0.6.2", "0.6.2 is too old")]
 )
 def test_it_says_how_to_install_it(tmp_path, monkeypatch, interpreter, version, message):
+    run = run_of(tmp_path)  # it asks for versions itself
+
     def installed_version(name):
         if version is None:
             raise metadata.PackageNotFoundError(name)
@@ -67,7 +69,7 @@ def test_it_says_how_to_install_it(tmp_path, monkeypatch, interpreter, version, 
 
     monkeypatch.setattr(metadata, "version", installed_version)
     with pytest.raises(InputError, match=message) as found:
-        liger.bind("liger").ft_patch_config(run_of(tmp_path))
+        liger.bind("liger").ft_patch_config(run)
     assert found.value.hint == "install it: pip install 'liger-kernel>=0.8.5'"
 
 

@@ -15,7 +15,8 @@ from ft.conformance.bench import packed
 from ft_adapter_full import adapter as full
 from ft_kernel_varlen import implementations
 from ft_kernel_varlen import kernel as varlen
-from ft_kernel_varlen.attention import Documents, document_mask
+from ft_kernel_varlen.documents import SHORT, Documents
+from ft_kernel_varlen.masks import document_mask
 from ft_model_gemma3 import family as gemma3
 from ft_optimizer_adamw import optimizer as adamw
 from ft_trainer_sft import trainer as sft
@@ -133,6 +134,57 @@ def test_documents_of_every_batch_are_its_own(tmp_path, calls):
     assert counts == sorted(counts), "a compiled model meets growing numbers only"
 
 
+def test_masks_are_asked_for_once(tmp_path, calls, monkeypatch):
+    """To look for packed rows in the positions is to wait for the device."""
+    from transformers import masking_utils
+
+    looked = []
+    find = masking_utils.find_packed_sequence_indices
+    monkeypatch.setattr(
+        masking_utils,
+        "find_packed_sequence_indices",
+        lambda *args, **kwargs: looked.append(1) or find(*args, **kwargs),
+    )
+    plain, fast = run_of(tmp_path), run_of(tmp_path, varlen.bind("varlen"))
+    batches = [[random_rows(3)], [random_rows(2, seed=4)], [random_rows(5, seed=7)]]
+    for number, rows in enumerate(batches):
+        for run in (plain, fast):
+            run.model.zero_grad()
+        before = losses_of(plain, rows)
+        looked.clear()
+        assert_same(before, losses_of(fast, rows))
+        assert bool(looked) == (number == 0)
+    # what is not packed has its mask again
+    rows = random_rows(3)
+    plain.model.zero_grad(), fast.model.zero_grad()
+    assert_same(losses_of(plain, rows), losses_of(fast, rows))
+
+
+def test_masks_that_are_needed_are_made_each_time(tmp_path, calls, monkeypatch):
+    monkeypatch.setattr("ft_kernel_varlen.masks._sees_more", lambda parts: True)
+    plain, fast = run_of(tmp_path), run_of(tmp_path, varlen.bind("varlen"))
+    for rows in ([random_rows(3)], [random_rows(2, seed=4)]):
+        for run in (plain, fast):
+            run.model.zero_grad()
+        assert_same(losses_of(plain, rows), losses_of(fast, rows))
+    assert not calls
+
+
+def test_the_mask_function_is_back_after_a_failure(tmp_path, calls, monkeypatch):
+    from transformers.masking_utils import AttentionMaskInterface
+
+    run = run_of(tmp_path, varlen.bind("varlen"))
+    losses_of(run, [random_rows(3)])
+
+    def fails(*args, **kwargs):
+        raise ValueError("out of luck")
+
+    monkeypatch.setattr(run.model.model.layers[0], "forward", fails)
+    with pytest.raises(ValueError, match="out of luck"):
+        losses_of(run, [random_rows(3)])
+    assert "ft-varlen" in AttentionMaskInterface()
+
+
 def test_rows_that_are_not_packed_keep_their_mask(tmp_path, calls):
     rows = random_rows(3)
     plain = losses_of(run_of(tmp_path), rows)
@@ -236,3 +288,26 @@ def test_the_newest_is_taken(monkeypatch):
     assert implementations.choose("auto") is implementations.flash_attn_2
     there.add("flash_attn_interface")
     assert implementations.choose("auto") is implementations.flash_attn_3
+
+
+@pytest.mark.parametrize(
+    ("width", "heads", "mean", "short"),
+    [
+        (64, 4, SHORT - 1, True),
+        (64, 4, SHORT, False),
+        (80, 4, SHORT - 1, False),  # the blocks of the kernel are powers of two
+        (64, 64, SHORT - 1, False),  # too many heads share keys
+    ],
+)
+def test_the_kernel_for_short_documents_is_taken_for_them(width, heads, mean, short):
+    def other(*arguments):
+        """Another kernel."""
+
+    documents = Documents(attend, other, running=True)
+    documents.begin(torch.tensor([0, 10, 20]), 2 * mean)
+    query, key = torch.empty(1, heads, 8, width), torch.empty(1, 2, 8, width)
+    assert documents.kernel(query, key) is (other if short else attend)
+    documents.attend = None  # asked for by name
+    assert documents.kernel(query, key) is (other if width == 64 and heads == 4 else None)
+    documents.running = False
+    assert documents.kernel(query, key) is None

@@ -145,7 +145,7 @@ def gradient_clipping(subject: Subject) -> None:
     def clipped(run: Run, rows: list[Tensor], number: int) -> None:
         def before() -> None:
             if number:
-                norms.append(float(clip(run, 0.1)))
+                norms.append(float(clip([p for _, p in run.trainable()], 0.1)))
 
         take_step(run, _together(rows), before=before)
 

@@ -9,6 +9,13 @@ import torch
 from torch import nn
 from torch._functorch import config
 
+LEAN: dict[str, Any] = {
+    "size_asserts": False,
+    "alignment_asserts": False,
+    "nan_asserts": False,
+}
+"""Without the checks of each tensor at each call, which a small model's host has no time for."""
+
 
 def compile_layers(model: nn.Module, backend: str) -> int:
     """Have each layer called through compiled code; how many there are."""
@@ -28,8 +35,9 @@ def compiled_class(former: type[Any], backend: str) -> type[Any]:
     depending on its version, and what is compiled has to stand before both.
     """
     # two functions, so that the compiler keeps what it makes of them apart
-    keeping = torch.compile(_keeping, backend=backend)
-    recomputing = torch.compile(_recomputing, backend=backend)
+    options = LEAN if backend == "inductor" else None
+    keeping = torch.compile(_keeping, backend=backend, options=options)
+    recomputing = torch.compile(_recomputing, backend=backend, options=options)
 
     class Compiled(former):
         def __call__(self, *args: Any, **kwargs: Any) -> Any:

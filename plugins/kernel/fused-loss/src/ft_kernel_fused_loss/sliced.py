@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 LOGITS = 2**30
 """Bytes of logits in a slice where nobody says how long it is."""
@@ -24,9 +25,22 @@ def sliced_losses(
     if torch.is_autocast_enabled(states.device.type):
         kind = torch.get_autocast_dtype(states.device.type)
     weight, bias = head.weight.to(kind), None if head.bias is None else head.bias.to(kind)
-    rows = rows or max(1, LOGITS // (weight.shape[0] * weight.element_size()))
+    step, count = step_of(states.device), len(states)
+    rows = rows or max(step, LOGITS // (weight.shape[0] * weight.element_size()) // step * step)
+    more = -count % step
+    states, targets = pad(states.to(kind), (0, 0, 0, more)), pad(targets, (0, more))
     with torch.autocast(states.device.type, enabled=False):
-        return Sliced.apply(states.to(kind), weight, bias, targets, smoothing, rows)
+        return Sliced.apply(states, weight, bias, targets, smoothing, rows)[:count]
+
+
+def step_of(device: torch.device) -> int:
+    """Slices are a multiple of so many tokens long, the last one filled up with zeros.
+
+    For each new length of a product the library of an accelerator looks for the best way to
+    compute it, which takes longer than the product; and the number of trained tokens is new at
+    each step.
+    """
+    return 1 if device.type == "cpu" else 256
 
 
 class Sliced(torch.autograd.Function):

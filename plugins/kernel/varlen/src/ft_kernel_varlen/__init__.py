@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from ft.api import Batch, Estimate, Field, Kernel, PluginOptions, hookimpl
-from ft_kernel_varlen.attention import NAME, Documents, register, unregister
-from ft_kernel_varlen.implementations import choose
+from ft_kernel_varlen.attention import register, unregister
+from ft_kernel_varlen.documents import NAME, Documents
+from ft_kernel_varlen.implementations import choose, choose_short
+from ft_kernel_varlen.masks import register_masks, skip_masks
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PretrainedConfig
 
 
@@ -18,7 +21,8 @@ class Varlen(Kernel):
 
     A dense mask over a pack costs time and memory for every pair of tokens, most of which lie
     in different documents. Flash attention takes the documents' borders instead (Dao, 2023,
-    arXiv:2307.08691). Rows that are not packed, evaluation of other shapes and generation go
+    arXiv:2307.08691), and so do kernels of this plugin's own, faster for documents of some
+    hundred tokens. Rows that are not packed, evaluation of other shapes and generation go
     through torch's scaled dot product with a mask, and so does everything where no such kernel
     runs: on a CPU, in float32, on cards before compute capability 8.0.
     """
@@ -28,23 +32,32 @@ class Varlen(Kernel):
     """The most documents in a batch so far."""
 
     class Options(PluginOptions):
-        implementation: Literal["auto", "torch", "flash-attn-2", "flash-attn-3", "dense"] = Field(
+        implementation: Literal[
+            "auto", "torch", "flash-attn-2", "flash-attn-3", "short", "dense"
+        ] = Field(
             "auto",
-            description="auto: flash-attn 3 or 2 where installed, else torch's own; dense: a mask "
-            "of the documents",
+            description="auto: short for short documents, else flash-attn 3 or 2 where installed, "
+            "else torch's own; short: this plugin's own; dense: a mask of the documents",
         )
 
     @hookimpl
     def ft_patch_config(self, config: PretrainedConfig) -> None:
-        self.documents = Documents(choose(self.options.implementation))
+        name = self.options.implementation
+        self.documents = Documents(choose(name), choose_short(name))
         register(self.documents)
+        register_masks(self.documents)
         config._attn_implementation = NAME
+
+    @hookimpl
+    def ft_patch_trained(self, model: nn.Module) -> None:
+        skip_masks(self.documents, model)
 
     @hookimpl
     def ft_forward_arguments(self, batch: Batch) -> Mapping[str, Any] | None:
         import torch
 
-        self.documents.starts = starts = batch.get("documents")
+        starts = batch.get("documents")
+        self.documents.begin(starts, batch["input_ids"].numel())
         if starts is None:
             return None
         longest = batch["longest"]
@@ -61,7 +74,8 @@ class Varlen(Kernel):
 
     @hookimpl
     def ft_estimate(self, estimate: Estimate) -> None:
-        if self.documents.attend is not None and estimate.device.type == "cuda":
+        documents = self.documents
+        if (documents.attend or documents.attend_short) and estimate.device.type == "cuda":
             estimate.dense_mask = False
 
     @hookimpl

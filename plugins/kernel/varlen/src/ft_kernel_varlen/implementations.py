@@ -32,9 +32,10 @@ Attend = Callable[[Any, Any, Any, Any, int, "float | None", int], Any]
 def choose(name: str) -> Attend | None:
     """The kernel called ``name``; ``None`` for a dense mask.
 
-    ``auto`` takes the newest that is installed. Raises :class:`InputError` for one that is not.
+    ``auto`` takes the newest that is installed, ``short`` leaves all to :func:`choose_short`.
+    Raises :class:`InputError` for one that is not.
     """
-    if name == "dense":
+    if name in ("dense", "short"):
         return None
     installed = {
         known: importlib.util.find_spec(module) is not None for known, module in MODULES.items()
@@ -50,6 +51,19 @@ def choose(name: str) -> Attend | None:
     if name == "torch":
         return torch_varlen()
     return flash_attn_3 if name == "flash-attn-3" else flash_attn_2
+
+
+def choose_short(name: str) -> Attend | None:
+    """The kernel for short documents, where ``name`` leaves the choice open or asks for it."""
+    import torch
+
+    if name not in ("auto", "short") or not torch.cuda.is_available():
+        return None
+    if importlib.util.find_spec("triton") is None:
+        return None
+    from ft_kernel_varlen.short import attend
+
+    return attend
 
 
 def torch_varlen() -> Attend:
