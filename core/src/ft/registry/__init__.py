@@ -1,0 +1,1 @@
+"""What registries say: published plugins, curated sets, advisories. Data, read and merged."""
