@@ -41,6 +41,8 @@ class Estimate:
     """Whether packed documents are kept apart by a mask, of a byte and more for each pair."""
     keeps_wide: bool = True
     """Whether layers keep what they computed in float32; a compiler makes it again."""
+    kept: float = 1.0
+    """Share of what else layers keep that is left, where a compiler makes some of it again."""
     inputs_away: bool = False
     """Whether the inputs of recomputed layers wait elsewhere: two are on the device at once."""
     traffic: float = 1.0

@@ -79,6 +79,7 @@ def terms(
     layer, share = now.layer, 1.0 if half else 0.5
     if not estimate.keeps_wide:
         layer -= now.wide * share
+    layer *= estimate.kept
     kept = traced.depth - recomputed
     held = {
         "frozen weights": weights.frozen + weights.extra * estimate.extra_bits,
