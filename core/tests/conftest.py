@@ -62,6 +62,16 @@ class Site:
             f"ft-adapter-{name}", {f"adapter:{name}": f"{module}:plugin"}, source, **options
         )
 
+    def registry(self, distribution: str, files: Mapping[str, str]) -> Path:
+        """Install a registry that holds ``files``, by path; returns its package's folder."""
+        package = distribution.replace("-", "_")
+        self.add(distribution, {"registry:made": package}, requires=())
+        for name, text in files.items():
+            file = self.path / package / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        return self.path / package
+
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:

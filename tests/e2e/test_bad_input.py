@@ -51,10 +51,11 @@ RECIPES = {
     "out of range": Recipe({"adapter": {"rank": 0}}, ("recipe.yaml:1", "adapter.rank")),
     "unknown plugin": Recipe(
         {"adapter": {"name": "lroa"}},
-        ("no adapter 'lroa'", "did you mean lora?", "pip install ft-adapter-lroa"),
+        ("no adapter 'lroa'", "did you mean lora?", "ft plugins add ft-adapter-lroa --unlisted"),
     ),
     "unknown trainer": Recipe(
-        {"trainer": {"name": "orpo"}}, ("no trainer 'orpo'", "pip install ft-trainer-orpo")
+        {"trainer": {"name": "orpo"}},
+        ("no trainer 'orpo'", "ft plugins add ft-trainer-orpo --unlisted"),
     ),
     "misspelt override": Recipe(
         says=("adapter.rnak", "the command line", "rank"), changes=("adapter.rnak=8",)

@@ -41,7 +41,7 @@ ALLOWED = {
     ),
     "cli/plugins.py": {"lora": "an example in a hint"},
     "conformance/reference/optimizer.py": {"adamw": "the name of torch's own class"},
-    "plugins/policy.py": {"lora": "an example in a hint"},
+    "plugins/policy_file.py": {"lora": "an example in a hint"},
     "recipe/read.py": {"lora": "an example in a hint"},
     "recipe/starter.py": {
         "lora": "the name of a starter recipe, which is data",

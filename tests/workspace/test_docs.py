@@ -27,7 +27,8 @@ import ft.api
 from ft.api import hookspecs
 from ft.cli.main import COMMANDS, cli, main
 from ft.kinds import KINDS
-from ft.plugins.policy import installed_index, parse_policy
+from ft.plugins.policy import installed_index
+from ft.plugins.policy_file import parse_rules
 from ft.plugins.record import Record, State
 from ft.recipe.document import parse_yaml
 from ft.recipe.keys import TOP_KEYS
@@ -208,7 +209,7 @@ def test_policies_and_python_are_valid(page: Path, tmp_path: Path) -> None:
         elif block.language == "toml" and "[plugins]" in block.text:
             file = tmp_path / "ft.toml"
             file.write_text(block.text, encoding="utf-8")
-            assert parse_policy(file).mode
+            assert parse_rules(file).mode
 
 
 @pytest.fixture(scope="module")

@@ -50,10 +50,11 @@ LAYERS = {
     "errors": set(),
     "kinds": set(),
     "api": {"errors", "kinds"},
-    "plugins": {"api", "errors", "kinds"},
+    "plugins": {"api", "errors", "kinds", "registry.model"},
     "data": {"api", "errors", "kinds", "recipe.resolved"},
     "recipe": {"api", "errors", "kinds", "plugins", "data"},
     "training": {"api", "errors", "kinds", "data"},
+    "environment": {"errors", "plugins", "registry"},
 }
 """What each package of core may import when it is imported; the rest may import all."""
 

@@ -120,26 +120,6 @@ def test_list_of_a_kind(site, ft) -> None:
     assert "did you mean reward?" in result.err
 
 
-def test_search(site, ft) -> None:
-    site.adapter("lora", summary="Low-rank updates", headers="Keywords: peft\n")
-    site.add(
-        "ft-model-qwen3",
-        {"model:qwen3": "m:family"},
-        "",
-        match={"model_type qwen3_moe": "m:family"},
-    )
-
-    def names(*words: str) -> list[str]:
-        return [row["name"] for row in json.loads(ft("plugins", "search", *words, "--json").out)]
-
-    assert names("LOW", "rank") == ["lora"]
-    assert names("peft") == ["lora"]
-    assert names("qwen3_moe") == ["qwen3"]
-    assert names("low", "qwen3") == []
-    result = ft("plugins", "search", "nonsense")
-    assert (result.code, result.out) == (0, "No installed plugin mentions 'nonsense'.\n")
-
-
 def test_info(site, ft) -> None:
     site.adapter("lora", LORA, summary="LoRA", match={"columns a+b": "made_lora:plugin"})
     out = ft("plugins", "info", "adapter:lora").out

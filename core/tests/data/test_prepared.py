@@ -1,6 +1,7 @@
 """Prepared data: what is stored is what was encoded, and nothing is encoded twice."""
 
 import json
+import pickle
 import random
 import subprocess
 import sys
@@ -308,3 +309,20 @@ def test_workers_write_what_one_process_writes(world, chunks_of_three, monkeypat
         file.write('{"messages": 7}\n')
     with pytest.raises(InputError, match="row 31: messages"):
         prepare_set(run, part, cache_folder())
+
+
+def test_a_worker_imports_nothing_that_is_refused_here(world, capfd):
+    from ft.data.workers import _start
+    from ft.plugins import guard
+
+    dataset = pytest.importorskip("ft_dataset_messages").dataset
+    before = guard.state()
+    guard.restore({**before, "refused": {"ft_dataset_messages": "a test denies it"}})
+    try:
+        worker = _start(pickle.dumps(dataset))
+    finally:
+        guard.restore(before)
+    worker.communicate(timeout=60)
+    assert worker.returncode
+    assert "ft_dataset_messages is imported" in (said := capfd.readouterr().err)
+    assert "a test denies it" in said

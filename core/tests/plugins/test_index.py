@@ -168,7 +168,7 @@ def test_unknown_name_suggests_the_nearest_and_the_distribution(site) -> None:
     with pytest.raises(InputError) as raised:
         read(site).find("adapter", "lroa")
     assert "did you mean lora?" in str(raised.value)
-    assert "pip install ft-adapter-lroa" in str(raised.value)
+    assert "ft plugins add ft-adapter-lroa --unlisted" in str(raised.value)
 
 
 def test_unknown_name_with_nothing_near_lists_what_there_is(site) -> None:

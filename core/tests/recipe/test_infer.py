@@ -45,7 +45,8 @@ def test_without_a_fallback_the_family_is_asked_for(world):
     world.matches = [match for match in world.matches if match[1] != "*"]
     assert world.error(GOOD, "model=./new") == (
         "the command line: no installed model plugin claims model_type brand_new\n"
-        "  install one that does, or name a family that loads it: family: auto | cautious | tiny"
+        f"  ft plugins suggest {world.folder / 'new'} says which does; or name a family that loads "
+        "it: family: auto | cautious | tiny"
     )
 
 

@@ -106,6 +106,18 @@ class Run:
     def random_weights(self) -> bool:
         return self.family.options.random_weights
 
+    def permit(self, word: str, what: str, where: str | None = None) -> None:
+        """Raise :class:`ft.api.InputError` unless the policy in force lets ``what`` be done.
+
+        ``word`` is ``trust-remote-code`` (code that comes with a checkpoint is run),
+        ``pickled-weights`` (weights are read from pickles, which can hold code) or
+        ``unpinned-revisions`` (what is fetched may be another thing tomorrow). In mode
+        ``open`` all of it is permitted. ``what`` begins the sentence that the user reads.
+        """
+        from ft.plugins.policy import read_policy
+
+        read_policy().permit(word, what, where)
+
     @property
     def hook(self) -> Any:
         """The hook caller. For core: plugins use the methods of this class."""

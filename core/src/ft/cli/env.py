@@ -1,4 +1,7 @@
-"""``ft env``: this machine and installation, fit for pasting into a bug report."""
+"""``ft env``: this machine and installation, fit for pasting into a bug report.
+
+The commands below it are in :mod:`ft.cli.environment`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from typing import Any
 import click
 
 import ft
+from ft.cli.environment import COMMANDS
 from ft.cli.output import print_json, table
 from ft.errors import FtError
 from ft.plugins.policy import installed_index, read_policy
@@ -47,10 +51,16 @@ VARIABLES = re.compile(
 SECRET = re.compile(r"TOKEN(?!IZERS)|KEY|SECRET|PASSWORD")
 
 
-@click.command()
+@click.group(invoke_without_command=True, commands=dict(COMMANDS))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def env(as_json: bool) -> None:
-    """Describe this machine and installation, for a bug report."""
+@click.pass_context
+def env(context: click.Context, as_json: bool) -> None:
+    """Describe this machine and installation, for a bug report.
+
+    Its commands lock what is installed, and tell whether it is what was locked.
+    """
+    if context.invoked_subcommand:
+        return
     facts = gather()
     if as_json:
         print_json(facts)

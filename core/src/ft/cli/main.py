@@ -34,8 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("ft.cli.data:data", "Look at data as a run would see it"),
     "matrix": ("ft.cli.matrix:matrix", "Show which plugins go together, and why not"),
     "schema": ("ft.cli.schema:schema", "Print the JSON schema of recipes"),
-    "plugins": ("ft.cli.plugins:plugins", "List, search and try out installed plugins"),
-    "env": ("ft.cli.env:env", "Describe this machine, for a bug report"),
+    "plugins": ("ft.cli.plugins:plugins", "Find, install, list and try out plugins"),
+    "env": ("ft.cli.env:env", "Describe this machine; lock and verify its packages"),
 }
 """Name → where the click command is, and its line in ``ft --help``."""
 

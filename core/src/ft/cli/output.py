@@ -12,6 +12,8 @@ import click
 from ft.errors import FtError
 
 GAP = 2
+WIDE = 120
+"""Columns of a terminal from which on distributions are listed beside their plugins."""
 LAST_COLUMN = 24
 """The least width, in characters, that other columns leave to a table's last."""
 

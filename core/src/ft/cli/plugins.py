@@ -15,8 +15,10 @@ import click
 
 from ft.cli.conformance import checks, test
 from ft.cli.new import new
-from ft.cli.output import column_widths, paragraph, print_json, table, width
+from ft.cli.output import WIDE, column_widths, paragraph, print_json, table, width
+from ft.cli.registry import add, remove, search, suggest
 from ft.errors import InputError, PluginError
+from ft.plugins import safe
 from ft.plugins.index import Index, check_kind
 from ft.plugins.levels import Level, levels_of
 from ft.plugins.policy import installed_index
@@ -31,7 +33,9 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group()
 def plugins() -> None:
-    """List, search and try out installed plugins."""
+    """Find, install, list and try out plugins."""
+    if safe.is_on():
+        click.echo(f"{safe.VARIABLE} is set: no plugin is loaded.", err=True)
 
 
 @plugins.command("list")
@@ -53,27 +57,6 @@ def list_(kind: str | None, state: str | None, as_json: bool) -> None:
 
 
 @plugins.command()
-@click.argument("words", nargs=-1, required=True)
-@as_json
-def search(words: Sequence[str], as_json: bool) -> None:
-    """Search the installed plugins for all of WORDS.
-
-    Looks at kinds, names, distributions, summaries, keywords, and the model types,
-    checkpoints and columns that lead to a plugin.
-    """
-    index = installed_index()
-    wanted = [word.lower() for word in words]
-    records = []
-    for r in index.records:
-        text = " ".join((r.id, r.distribution, r.summary, r.keywords, *index.keys(r))).lower()
-        if all(word in text for word in wanted):
-            records.append(r)
-    _print(index, records, as_json)
-    if not records and not as_json:
-        click.echo(f"No installed plugin mentions {' '.join(words)!r}.")
-
-
-@plugins.command()
 @click.argument("plugin", metavar="KIND:NAME")
 @as_json
 def info(plugin: str, as_json: bool) -> None:
@@ -83,7 +66,7 @@ def info(plugin: str, as_json: bool) -> None:
     details = []
     for record in records:
         description = _row(index, record, levels_of([record]))
-        if record.state == "ok" or record.remembered:
+        if (record.state == "ok" or record.remembered) and not safe.is_on():
             from ft.cli.describe import describe
             from ft.plugins.load import failure_of, load
 
@@ -175,10 +158,6 @@ def _row(index: Index, record: Record, proved: Mapping[str, Level]) -> dict[str,
         "entry_point": record.value,
         "location": record.location,
     }
-
-
-WIDE = 120
-"""Columns of a terminal from which on the distributions are listed."""
 
 
 def _print(index: Index, records: Sequence[Record], as_json: bool) -> None:
@@ -300,6 +279,5 @@ def _print_section(title: str, rows: Sequence[Sequence[str]]) -> None:
             click.echo(line)
 
 
-plugins.add_command(test)
-plugins.add_command(checks)
-plugins.add_command(new)
+for command in (search, suggest, add, remove, new, test, checks):
+    plugins.add_command(command)

@@ -97,13 +97,15 @@ def write_all(about: bytes, tasks: Iterable[Task]) -> Iterator[int]:
 
 
 def _start(about: bytes) -> subprocess.Popen[bytes]:
+    from ft.plugins import guard
+
     worker = subprocess.Popen(
         [sys.executable, "-m", "ft.data.workers"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"TOKENIZERS_PARALLELISM": "false"},
     )
-    worker.stdin.write(about)  # type: ignore[union-attr]
+    worker.stdin.write(pickle.dumps(guard.state()) + about)  # type: ignore[union-attr]
     return worker
 
 
@@ -122,6 +124,10 @@ def main() -> None:
     """Be a worker: read what the run is, then a chunk at a time until the input ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a plugin prints must not get between the answers
+    from ft.plugins import guard
+
+    # what may not be imported there may not be here, where reading the plugins imports them
+    guard.restore(pickle.load(sys.stdin.buffer))
     plugins, part, source, seed, folder, variables = pickle.load(sys.stdin.buffer)
 
     from ft.pipeline.defaults import DEFAULTS

@@ -41,9 +41,7 @@ class Defaults:
             if own := run.family.classes(model_type):
                 config = own[0].from_pretrained(folder)
             else:
-                config = AutoConfig.from_pretrained(
-                    folder, trust_remote_code=options.trust_remote_code
-                )
+                config = AutoConfig.from_pretrained(folder, trust_remote_code=_trusts(run, folder))
         except (OSError, ValueError) as error:
             raise InputError(
                 f"the configuration cannot be read: {str(error).splitlines()[0]}",
@@ -68,7 +66,7 @@ class Defaults:
         try:
             return loader.from_pretrained(
                 folder,
-                trust_remote_code=run.family.options.trust_remote_code,
+                trust_remote_code=_trusts(run, folder),
                 **(run.family.processor_options if multimodal else {}),
             )
         except (OSError, ValueError) as error:
@@ -240,7 +238,7 @@ def build_model(run: Run, folder: Path, config: PretrainedConfig) -> nn.Module:
             model = model_class.from_config(
                 config,
                 dtype=run.weight_dtype,
-                trust_remote_code=run.family.options.trust_remote_code,
+                trust_remote_code=_trusts(run, folder),
             )
     except ValueError as error:
         raise InputError(
@@ -249,16 +247,36 @@ def build_model(run: Run, folder: Path, config: PretrainedConfig) -> nn.Module:
     return model.to(run.device)
 
 
+def _trusts(run: Run, folder: Path) -> bool:
+    """Whether code of the checkpoint is run: the recipe asks for it, and the policy permits it."""
+    asked: bool = run.family.options.trust_remote_code
+    if asked:
+        run.permit("trust-remote-code", "model.trust_remote_code", str(folder))
+    return asked
+
+
+def _safetensors(run: Run, folder: Path) -> dict[str, Any]:
+    """Settings by which safetensors are read and nothing else, where a checkpoint has them.
+
+    Without them the weights are pickles, which the policy has to permit.
+    """
+    if any(folder.glob("model*.safetensors")):
+        return {"use_safetensors": True}
+    if any(any(folder.glob(pattern)) for pattern in ("*.bin", "*.pt")):
+        run.permit("pickled-weights", "a checkpoint without safetensors", str(folder))
+    return {}
+
+
 def _load(
     run: Run, folder: Path, config: PretrainedConfig, quantization: Any | None
 ) -> tuple[nn.Module, Mapping[str, Any]]:
     """A model with the weights of a folder, and what was found odd about them."""
     from safetensors import SafetensorError
 
-    settings: dict[str, Any] = {}
+    settings = _safetensors(run, folder)
     if quantization is not None:
         settings["quantization_config"] = quantization
-    if run.family.options.trust_remote_code:
+    if _trusts(run, folder):
         settings["trust_remote_code"] = True
     try:
         return _model_class(run, config).from_pretrained(

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ft.plugins import health
+from ft.plugins import guard, health, safe
 from ft.plugins.probe import COMMAND
 from ft.plugins.record import Record
 
@@ -47,10 +47,13 @@ def examine(
 
     Findings come as they are made, in no fixed order. ``timeout`` is in seconds, for each.
     The modules ``first`` are there before a plugin is imported, and do not count as its own.
+    With ``FT_SAFE`` set none is imported, and findings are what metadata tells.
     """
+    from ft.environment.locked import checked
+
     waiting = []
-    for record in records:
-        if record.state in TRIED or record.remembered:
+    for record in map(checked, records):
+        if not safe.is_on() and (record.state in TRIED or record.remembered):
             waiting.append(record)
         else:
             yield Finding(record)
@@ -87,9 +90,14 @@ class _Child:
         request = folder / f"{stem}.request"
         fields = {
             name: getattr(record, name)
-            for name in ("kind", "name", "distribution", "version", "value")
+            for name in ("kind", "name", "distribution", "version", "value", "location", "seal")
         }
-        asked = {"path": sys.path, "record": fields, "first": list(first)}
+        asked = {
+            "path": sys.path,
+            "record": fields,
+            "first": list(first),
+            "guard": guard.state(),
+        }
         request.write_text(json.dumps(asked), encoding="utf-8")
         self._process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, str(request), str(self._report)],

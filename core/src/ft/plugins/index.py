@@ -115,16 +115,37 @@ class Index:
             return InputError(
                 f"{distribution} has no {kind} {bare!r}", hint=f"{kind}:{bare} comes from {owners}"
             )
-        wanted = distribution or f"ft-{kind}-{normalize(bare)}"
-        install = f"if there is such a plugin, this installs it: pip install {wanted}"
+        hint = _where_to_get(kind, bare, distribution)
         names = list(dict.fromkeys(r.name for r in self.records if r.kind == kind))
         close = get_close_matches(bare, names, 1)
         if close:
-            install = f"did you mean {close[0]}?\n  {install}"
+            hint = f"did you mean {close[0]}?\n  {hint}"
         elif names:
             shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-            install = f"installed: {shown}\n  {install}"
-        return InputError(f"no {kind} {name!r} is installed", hint=install)
+            hint = f"installed: {shown}\n  {hint}"
+        return InputError(f"no {kind} {name!r} is installed", hint=hint)
+
+
+def _where_to_get(kind: str, name: str, distribution: str) -> str:
+    """Which distribution provides a plugin that is not installed, as registries say."""
+    from ft.registry.read import read_registries
+
+    try:
+        listed = read_registries().published
+    except InputError as error:  # what is wrong with a registry must not hide what is wrong here
+        return f"which distribution has it is not known: {error}"
+    found = {
+        entry.distribution: str(entry.source)
+        for entry in reversed(listed)
+        if any((plugin.kind, plugin.name) == (kind, name) for plugin in entry.plugins)
+        and entry.distribution == (normalize(distribution) or entry.distribution)
+    }
+    if not found:
+        wanted = distribution or f"ft-{kind}-{normalize(name)}"
+        return f"no registry lists it; if you know {wanted}: ft plugins add {wanted} --unlisted"
+    wanted = f"{kind}:{name}" if len(found) == 1 else "DISTRIBUTION"
+    provided = " and ".join(f"{entry} ({source})" for entry, source in sorted(found.items()))
+    return f"{provided} provides it: ft plugins add {wanted}"
 
 
 def check_kind(kind: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ft import api
 from ft.errors import PluginError
-from ft.plugins import health
+from ft.plugins import guard, health, safe
 from ft.plugins.index import check_usable
 from ft.plugins.record import Record
 
@@ -36,7 +36,18 @@ def load(record: Record) -> api.Plugin:
 
 
 def import_plugin(record: Record) -> api.Plugin:
-    """Import without looking at the record's state and without remembering the outcome."""
+    """Import without looking at the record's state and without remembering the outcome.
+
+    Raises :class:`ft.errors.InputError` where nothing may be imported at all (``FT_SAFE``), or
+    the files are not those that were locked.
+    """
+    safe.check(record)
+    if record.seal:
+        from ft.environment.locked import checked
+
+        if (found := checked(record)) is not record:
+            check_usable(found)
+        guard.source_alone(record.value.partition(":")[0])
     module_name, _, attributes = record.value.partition(":")
     try:
         module = importlib.import_module(module_name)

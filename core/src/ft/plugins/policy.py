@@ -1,111 +1,160 @@
 """Which plugins may be loaded: decided on records, before any import.
 
-``ft.toml`` is looked for upward from the working folder::
+What an advisory of a registry warns of is denied. Then the machine's file counts, then the
+project's ``ft.toml``, which is looked for upward from the working folder, then ``FT_POLICY``:
 
-    [plugins]
-    mode = "curated"                        # only what allow names; "open" permits the rest
-    allow = ["ft-*", "adapter:lora"]        # distributions, or kind:name; globs
-    deny = ["ft-adapter-old"]
-    prefer = {"adapter:lora" = "ft-adapter-lora"}
+* the strictest mode that any of them asks for holds, so that none loosens another's;
+* what either file denies is denied, whatever else permits it;
+* ``set``, ``allow`` and ``grants`` belong together: the machine's where its file has one of
+  them, else the project's; and each ``prefer`` and ``lock`` of the machine comes first.
 
-A machine-wide file of the same form comes before it: its ``mode``, its ``allow`` and each of
-its ``prefer`` replace the project's. What either file denies is denied.
+In mode ``curated`` only what the set and ``allow`` name may load. ``locked`` asks in addition
+that the installed files are those of the lock (:mod:`ft.plugins.locked`).
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ft.errors import InputError
+from ft.errors import FtError, InputError
+from ft.plugins import advisories, guard
 from ft.plugins.index import Index, read_index
-from ft.plugins.record import Record, normalize
+from ft.plugins.policy_file import FILE, MODES, Entry, Rules, parse_rules
+from ft.plugins.record import Record
+from ft.plugins.requirement import satisfies
 
-FILE = "ft.toml"
-_TYPES: dict[str, tuple[type, str]] = {
-    "mode": (str, '"open" or "curated"'),
-    "allow": (list, 'a list of names, such as ["ft-*", "adapter:lora"]'),
-    "deny": (list, 'a list of names, such as ["ft-adapter-old"]'),
-    "prefer": (dict, 'a table, such as {"adapter:lora" = "ft-adapter-lora"}'),
-}
+if TYPE_CHECKING:
+    from ft.environment.locked import Seals
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A name or glob in a policy file, and its place as ``ft.toml:4``."""
-
-    pattern: str
-    where: str
-
-    def matches(self, record: Record) -> bool:
-        if ":" in self.pattern:
-            return fnmatchcase(record.id, self.pattern)
-        return fnmatchcase(record.distribution, normalize(self.pattern))
+VARIABLE = "FT_POLICY"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules of one file, or of several together; ``None`` where a file is silent."""
+    """The rules that hold, with what they lead to: the set and the lock.
 
-    mode: Entry | None = None
-    allow: tuple[Entry, ...] | None = None
-    deny: tuple[Entry, ...] = ()
-    prefer: dict[str, Entry] = field(default_factory=dict)
-    files: tuple[Path, ...] = ()
+    ``versions`` are the set's: ranges by distribution. ``fault`` is why nothing but ``allow``
+    is permitted: a set that cannot be read lets nothing in.
+    """
 
-    def over(self, other: Policy) -> Policy:
-        """These rules before those of ``other``."""
-        return Policy(
-            mode=self.mode or other.mode,
-            allow=other.allow if self.allow is None else self.allow,
-            deny=self.deny + other.deny,
-            prefer=other.prefer | self.prefer,
-            files=self.files + other.files,
-        )
+    rules: Rules = field(default_factory=Rules)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    allow: tuple[Entry, ...] = ()
+    grants: tuple[str, ...] = ()
+    fault: str = ""
+    seals: Seals | None = None
+
+    @property
+    def mode(self) -> str:
+        """One of ``open``, ``curated`` and ``locked``."""
+        return self.rules.mode.pattern if self.rules.mode else MODES[0]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.rules.files
 
     def denial(self, record: Record) -> str:
         """Why a plugin may not be loaded, or nothing."""
-        denied = next((entry for entry in self.deny if entry.matches(record)), None)
+        denied = next((entry for entry in self.rules.deny if entry.matches(record)), None)
         if denied:
             return f"denied by {denied.where}"
-        if self.mode and self.mode.pattern == "curated":
-            allow = self.allow or ()
-            if not any(entry.matches(record) for entry in allow):
-                return f"not in the allow list of {allow[0].where if allow else self.mode.where}"
-        return ""
+        return self._not_listed(record) or (self.seals.denial(record) if self.seals else "")
 
-    def apply(self, index: Index) -> Index:
-        """The index as this policy leaves it."""
+    def _not_listed(self, record: Record) -> str:
+        """Why neither the set nor ``allow`` lets a plugin in, or nothing."""
+        mode, permitted = self.rules.mode, self.rules.permitted
+        if mode is None or self.mode == "open":
+            return ""
+        has_list = permitted and (permitted.set or permitted.allow is not None)
+        # the lock alone is a list of what may load, where nobody asks for another
+        if self.seals and not has_list and not self.rules.needs_list:
+            return ""
+        if any(entry.matches(record) for entry in self.allow):
+            return ""
+        named = permitted.set if permitted else None
+        if self.fault:
+            return self.fault
+        if named and record.distribution in self.versions:
+            wanted = self.versions[record.distribution]
+            if not wanted or _is_within(record.version, wanted):
+                return ""
+            return f"the set of {named.where} has it as {wanted}, not {record.version}"
+        if named:
+            return f"not in the set {Path(named.pattern).name} of {named.where}"
+        if permitted and permitted.allow:
+            return f"not in the allow list of {permitted.allow[0].where}"
+        return f"{mode.where} permits what a set or an allow list names, and there is none"
+
+    def apply(self, index: Index, path: Sequence[str] | None = None) -> Index:
+        """The index as this policy and the registries along ``path`` leave it."""
+        warned_of = advisories.read(path, required=self.seals is not None)
         found = []
         for record in index.found:
-            denial = self.denial(record)
+            denial = warned_of.denial(record) or self.denial(record)
             if denial:
                 record = replace(record, state="denied", reason=denial, remembered=False)
+            elif self.seals:
+                record = replace(record, seal=self.seals.of(record))
             found.append(record)
-        prefer = {id: (entry.pattern, entry.where) for id, entry in self.prefer.items()}
+        prefer = {id: (entry.pattern, entry.where) for id, entry in self.rules.prefer.items()}
         return Index(found, index.matches, prefer)
+
+    def permit(self, word: str, what: str, where: str | None = None) -> None:
+        """Raise :class:`ft.errors.InputError` unless ``what`` has leave by the name ``word``."""
+        mode = self.rules.mode
+        if mode is None or self.mode == "open" or word in self.grants:
+            return
+        file = self.rules.permitted.file if self.rules.permitted else mode.where.partition(":")[0]
+        file = FILE if file == VARIABLE else file
+        raise InputError(
+            f"{what} needs leave, since the mode is {self.mode} ({mode.where})",
+            where=where,
+            hint=f'to give it, write in {file}:\n    [plugins]\n    grants = ["{word}"]',
+        )
 
 
 def installed_index(cwd: Path | None = None) -> Index:
-    """The installed plugins under the policy that holds in ``cwd``."""
-    return read_policy(cwd).apply(read_index())
+    """The installed plugins under the policy that holds in ``cwd``.
+
+    From then on importing a denied one fails in this process, by whatever way it is tried.
+    """
+    index = read_policy(cwd).apply(read_index())
+    guard.refuse(index.found)
+    return index
 
 
 def read_policy(cwd: Path | None = None) -> Policy:
-    """The machine's rules before the project's. Raises :class:`ft.errors.InputError`."""
-    policy = Policy()
+    """The policy of the machine, the project and the environment variable together.
+
+    Raises :class:`ft.errors.InputError` for a file that is wrong. A set or a lock that cannot
+    be read is no error here: it lets nothing in, and says why.
+    """
+    rules = Rules()
     folder = (cwd or Path.cwd()).absolute()
     for candidate in (folder, *folder.parents):
         if (candidate / FILE).is_file():
-            policy = parse_policy(candidate / FILE)
+            rules = parse_rules(candidate / FILE)
+            folder = candidate
             break
     machine = machine_file()
-    return parse_policy(machine).over(policy) if machine.is_file() else policy
+    if machine.is_file():
+        rules = parse_rules(machine).over(rules)
+    rules = rules.over(Rules(mode=_asked_for()))
+    policy = Policy(rules)
+    if policy.mode == "open":
+        return policy
+    policy = _with_set(policy)
+    if policy.mode == "locked" and rules.mode:
+        from ft.environment.lock import LOCK
+        from ft.environment.locked import read_seals
+
+        file = Path(rules.lock.pattern) if rules.lock else folder / LOCK
+        policy = replace(policy, seals=read_seals(file, rules.mode))
+    return policy
 
 
 def machine_file() -> Path:
@@ -119,102 +168,40 @@ def machine_file() -> Path:
     return Path(site_config_dir("ft", appauthor=False)) / FILE
 
 
-def parse_policy(file: Path) -> Policy:
-    """Read one policy file. Raises :class:`ft.errors.InputError` with file and line."""
-    import tomllib
+def _asked_for() -> Entry | None:
+    """The mode of the environment variable."""
+    mode = os.environ.get(VARIABLE)
+    if not mode:
+        return None
+    if mode not in MODES:
+        raise InputError(f"{mode!r} is no mode", where=VARIABLE, hint=f"modes: {', '.join(MODES)}")
+    return Entry(mode, VARIABLE)
 
+
+def _is_within(version: str, wanted: str) -> bool:
     try:
-        text = file.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", where=_shown(file)) from error
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        where = f"{_shown(file)}:{line[1]}" if line else _shown(file)
-        raise InputError(f"is not TOML: {error}", where=where) from error
-    source = _Source(file, text.splitlines())
-    source.check_keys(data, ["plugins"], "the file")
-    table = data.get("plugins", {})
-    if not isinstance(table, dict):
-        raise InputError("plugins must be a table: [plugins]", where=source.place("plugins"))
-    source.check_keys(table, list(_TYPES), "[plugins]")
-    for key, value in table.items():
-        _check_value(source, key, value)
-    mode = table.get("mode")
-    allow = table.get("allow")
-    return Policy(
-        mode=Entry(mode, source.place("mode")) if mode else None,
-        allow=None if allow is None else source.entries("allow", allow),
-        deny=source.entries("deny", table.get("deny", ())),
-        prefer={
-            id: Entry(normalize(distribution), source.place("prefer", id))
-            for id, distribution in table.get("prefer", {}).items()
-        },
-        files=(file,),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The text of a policy file, which knows the line that the TOML parser forgets."""
-
-    file: Path
-    lines: list[str]
-
-    def place(self, key: str, item: str | None = None) -> str:
-        """``ft.toml:4``: the line of a key, or of an item in its value."""
-        word = re.escape(key)
-        start = re.compile(rf"""\s*(plugins\.)?["']?{word}["']?\s*[=.]|\s*\[.*\b{word}\s*\]""")
-        number = next((n for n, line in enumerate(self.lines) if start.match(line)), 0)
-        if item is not None:
-            quoted = (f'"{item}"', f"'{item}'")
-            number = next(
-                (
-                    n
-                    for n, line in enumerate(self.lines[number:], number)
-                    if any(q in line.partition("#")[0] for q in quoted)
-                ),
-                number,
-            )
-        return f"{_shown(self.file)}:{number + 1}"
-
-    def entries(self, key: str, items: Sequence[str]) -> tuple[Entry, ...]:
-        return tuple(Entry(item, self.place(key, item)) for item in items)
-
-    def check_keys(self, table: dict[str, Any], known: list[str], what: str) -> None:
-        for key in table:
-            if key not in known:
-                from difflib import get_close_matches
-
-                close = get_close_matches(key, known, 1)
-                raise InputError(
-                    f"{what} has no key {key!r}",
-                    where=self.place(key),
-                    hint=f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}",
-                )
-
-
-def _check_value(source: _Source, key: str, value: Any) -> None:
-    expected, form = _TYPES[key]
-    items: Any = value.values() if isinstance(value, dict) else value
-    fits = isinstance(value, expected)
-    if (
-        not fits
-        or (key == "mode" and value not in ("open", "curated"))
-        or not all(isinstance(item, str) for item in items)
-    ):
-        raise InputError(f"plugins.{key} must be {form}", where=source.place(key))
-    for id in value if key == "prefer" else ():
-        if not re.fullmatch(r"[^:\s]+:[^:\s]+", id):
-            raise InputError(
-                f"plugins.prefer has {id!r} where a kind:name belongs",
-                where=source.place(key, id),
-            )
-
-
-def _shown(file: Path) -> str:
-    """The file as the reader finds it: relative where it lies in the working folder."""
-    try:
-        return str(file.relative_to(Path.cwd()))
+        return satisfies(version, wanted)
     except ValueError:
-        return str(file)
+        return False  # a range that cannot be understood lets nothing in
+
+
+def _with_set(policy: Policy) -> Policy:
+    """The policy with what its set names; includes are resolved by the registry."""
+    permitted = policy.rules.permitted
+    if permitted is None:
+        return policy
+    allow, grants = permitted.allow or (), tuple(entry.pattern for entry in permitted.grants)
+    if permitted.set is None:
+        return replace(policy, allow=allow, grants=grants)
+
+    from ft.registry.read import read_registries, read_set
+
+    try:
+        chosen = read_set(permitted.set.pattern, read_registries())
+    except FtError as error:
+        fault = f"{permitted.set.where}: the set cannot be read: {str(error).splitlines()[0]}"
+        return replace(policy, allow=allow, grants=grants, fault=fault)
+    more = tuple(Entry(pattern, str(chosen.source)) for pattern in chosen.allow)
+    return replace(
+        policy, versions=chosen.plugins, allow=allow + more, grants=(*grants, *chosen.grants)
+    )

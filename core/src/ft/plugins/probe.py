@@ -26,7 +26,9 @@ import json, sys
 with open(sys.argv[1], encoding="utf-8") as file:
     request = json.load(file)
 sys.path[:] = request["path"]
+from ft.plugins import guard
 from ft.plugins.probe import probe
+guard.restore(request["guard"])
 probe(request["record"], sys.argv[2], request["first"])
 """
 

@@ -34,7 +34,8 @@ class Record:
     * ``shadowed``: so it does, and ``prefer`` in ft.toml chose the other one.
 
     ``value`` is the entry point's ``module:object``, ``requires`` the distribution's
-    requirements, ``location`` its dist-info folder.
+    requirements, ``location`` its dist-info folder. ``seal`` is the digest that its RECORD must
+    have, in mode ``locked``.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Record:
     location: str = ""
     keywords: str = ""
     remembered: bool = False
+    seal: str = ""
 
     @property
     def id(self) -> str:

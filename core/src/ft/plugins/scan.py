@@ -16,6 +16,7 @@ from ft.plugins.metadata import Damaged, Headers, parse_entry_points, parse_head
 from ft.plugins.record import Record, State, normalize
 
 _MATCH = "ft.match."
+_REGISTRY = "ft.registry"  # leads to data about plugins, and to none
 _VALUE = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*:[A-Za-z_][\w.]*(?:\s*\[[^]]*\])?")
 _FOLDERS = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}
 
@@ -35,7 +36,7 @@ def scan(path: Sequence[str]) -> tuple[list[Record], list[MatchEntry]]:
 
     Of two distributions with one name the first on the path counts, as for an import.
     """
-    place = _Place()
+    place = Place()
     for entry in dict.fromkeys(os.path.abspath(entry) for entry in path):  # noqa: PTH100
         place.add(entry)
     records: list[Record] = []
@@ -47,7 +48,7 @@ def scan(path: Sequence[str]) -> tuple[list[Record], list[MatchEntry]]:
     return records, matches
 
 
-class _Place:
+class Place:
     """What lies on a path: distributions, and the names that can be imported."""
 
     def __init__(self) -> None:
@@ -105,7 +106,7 @@ def _content(path: str) -> bytes | None:
         return None
 
 
-def _read(distribution: str, folder: str, place: _Place) -> tuple[list[Record], list[MatchEntry]]:
+def _read(distribution: str, folder: str, place: Place) -> tuple[list[Record], list[MatchEntry]]:
     data = _content(f"{folder}/entry_points.txt")
     # ft-<kind>-<name>: what a distribution that lost its entry points probably was
     convention = distribution.split("-", 2) if distribution.startswith("ft-") else []
@@ -115,7 +116,7 @@ def _read(distribution: str, folder: str, place: _Place) -> tuple[list[Record], 
     plugins = [
         (group[3:], name, value)
         for group, name, value in entries
-        if group.startswith("ft.") and "." not in group[3:]
+        if group.startswith("ft.") and "." not in group[3:] and group != _REGISTRY
     ]
     headers: Headers | None = None
     try:
@@ -178,7 +179,7 @@ def _headers(distribution: str, folder: str) -> Headers:
     return headers
 
 
-def _requirements(headers: Headers, place: _Place) -> tuple[State, str]:
+def _requirements(headers: Headers, place: Place) -> tuple[State, str]:
     """Whether this core, this Python and what is installed are what the plugin asks for."""
     missing = ""
     try:

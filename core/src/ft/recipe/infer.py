@@ -30,7 +30,7 @@ def infer_family(
     A claim on the checkpoint's name (``sources``, or the name that its configuration gives)
     counts before one on its ``model_type``.
     """
-    config = _read_config(folder, place)
+    config = read_config(folder, place)
     names = [*sources, str(config.get("_name_or_path", ""))]
     for name in dict.fromkeys(filter(None, names)):
         if records := index.match("checkpoint", name):
@@ -51,8 +51,8 @@ def infer_family(
         raise InputError(
             f"no installed model plugin claims model_type {model_type}",
             where=place,
-            hint="install one that does, or name a family that loads it: family: "
-            + " | ".join(installed(index, "model")),
+            hint=f"ft plugins suggest {folder} says which does; or name a family that loads it: "
+            f"family: {' | '.join(installed(index, 'model'))}",
         )
     record = _single(anybodys, "any model_type", place)
     return record, f"nothing: no installed model plugin claims model_type {model_type}"
@@ -71,7 +71,8 @@ def _single(records: Sequence[Record], what: str, place: str) -> Record:
     return records[0]
 
 
-def _read_config(folder: Path, place: str) -> Mapping[str, Any]:
+def read_config(folder: Path, place: str) -> Mapping[str, Any]:
+    """What ``config.json`` in ``folder`` says. Raises :class:`InputError` at ``place``."""
     file = folder / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))

@@ -56,7 +56,7 @@ class Sources:
 
         A ``revision`` reaches the source plugin as ``name@revision``.
         """
-        scheme, rest = self._split(written, place)
+        scheme, rest = split_source(written, self._folder, place)
         if scheme not in self._plugins:
             self._plugins[scheme] = self._load(scheme, written, place)
         plugin = self._plugins[scheme]
@@ -80,24 +80,6 @@ class Sources:
             )
         return Located(rest if scheme == FILE_SCHEME else written, Path(path))
 
-    def _split(self, written: str, place: str) -> tuple[str, str]:
-        match = _SCHEME.fullmatch(written)
-        scheme, rest = match.groups() if match else (None, written)
-        if scheme not in (None, FILE_SCHEME):
-            return str(scheme), rest
-        path = Path(rest).expanduser()
-        tried = dict.fromkeys((self._folder.resolve() / path, Path.cwd() / path))
-        for candidate in tried:
-            if candidate.exists():
-                return FILE_SCHEME, str(candidate)
-        if scheme == FILE_SCHEME or _looks_like_path(rest):
-            raise InputError(
-                f"{rest} does not exist",
-                where=place,
-                hint=_nearby(path, tried),
-            )
-        return DEFAULT_SCHEME, rest
-
     def _load(self, scheme: str, written: str, place: str) -> Plugin:
         records = self._index.match(GROUP, scheme)
         if len(records) == 1:
@@ -112,6 +94,25 @@ class Sources:
             hint="install one that does (ft plugins list --kind source), or name a file or "
             "folder that exists",
         )
+
+
+def split_source(written: str, folder: Path, place: str) -> tuple[str, str]:
+    """The scheme of what stands at ``place`` in a recipe of ``folder``, and what follows it.
+
+    An existing path has :data:`FILE_SCHEME`. Raises :class:`InputError` for a path that is not.
+    """
+    match = _SCHEME.fullmatch(written)
+    scheme, rest = match.groups() if match else (None, written)
+    if scheme not in (None, FILE_SCHEME):
+        return str(scheme), rest
+    path = Path(rest).expanduser()
+    tried = dict.fromkeys((folder.resolve() / path, Path.cwd() / path))
+    for candidate in tried:
+        if candidate.exists():
+            return FILE_SCHEME, str(candidate)
+    if scheme == FILE_SCHEME or _looks_like_path(rest):
+        raise InputError(f"{rest} does not exist", where=place, hint=_nearby(path, tried))
+    return DEFAULT_SCHEME, rest
 
 
 def _looks_like_path(text: str) -> bool:

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+GRANTS = ("trust-remote-code", "pickled-weights", "unpinned-revisions")
+"""What needs leave, as the ``grants`` of a set or of a policy give it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -91,8 +94,8 @@ class Set:
     ``plugins`` maps a distribution to a version range (``">=0.1,<1"``; empty: any) and
     ``options`` a ``kind:name`` to defaults of its options. ``includes`` are names of other
     sets, whose plugins count as this one's. ``allow`` is what may load beside them, and
-    ``grants`` are words for what needs leave: ``trust-remote-code``, ``pickled-weights``,
-    ``unpinned-revisions``.
+    ``grants`` are words of :data:`GRANTS`. ``registries`` are the distributions that say it
+    and the sets that it includes, known once those are resolved.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Set:
     includes: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
+    registries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

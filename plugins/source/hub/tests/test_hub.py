@@ -1,10 +1,12 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
 from huggingface_hub import errors
 
-from ft.api import InputError, Progress
+from ft.api import InputError, Progress, Run
+from ft.plugins.selection import Selection
 from ft_source_hub import source
 
 
@@ -43,7 +45,8 @@ def hub(monkeypatch, tmp_path):
 
 
 def resolve(text, what="model", progress=None):
-    return source.ft_resolve_source(SimpleNamespace(progress=progress or Progress()), text, what)
+    run = Run(Selection([]), folder=Path(), progress=progress)
+    return source.ft_resolve_source(run, text, what)
 
 
 def test_safetensors_are_enough(hub, tmp_path):
@@ -61,6 +64,18 @@ def test_pickled_weights_where_there_are_no_others(hub):
 def test_revision(hub):
     resolve("org/name@v1.0")
     assert (hub.asked["repo"], hub.asked["revision"]) == ("org/name", "v1.0")
+
+
+@pytest.mark.parametrize("text", ["org/name", "org/name@v1.0"])
+def test_what_is_no_commit_needs_leave(hub, tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    Path("ft.toml").write_text('[plugins]\nmode = "curated"\n')
+    with pytest.raises(InputError, match="which is no commit, needs leave"):
+        resolve(text)
+    assert hub.asked is None
+    resolve(f"org/name@{'0a' * 20}")
+    Path("ft.toml").write_text('[plugins]\nmode = "curated"\ngrants = ["unpinned-revisions"]\n')
+    resolve(text)
 
 
 def test_config_comes_without_weights(hub):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ft.api import InputError, Run, Source, hookimpl
 _CONFIG = ["*.json", "*.jinja", "*.txt", "*.model", "*.py", "*.tiktoken"]
 _OTHER_FORMS = ["original/*", "*.gguf", "*.onnx", "onnx/*", "*.h5", "*.msgpack", "*.ot"]
 _PICKLED = ["*.bin", "*.pth", "*.pt"]
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class Hub(Source):
@@ -29,6 +31,9 @@ class Hub(Source):
 
         repo, _, revision = source.partition("@")
         kind = "dataset" if what == "data" else "model"
+        if not _COMMIT.fullmatch(revision):
+            at = f"its {revision!r}" if revision else "its default branch"
+            run.permit("unpinned-revisions", f"{repo} at {at}, which is no commit,")
         try:
             folder = huggingface_hub.snapshot_download(
                 repo,

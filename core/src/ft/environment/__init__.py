@@ -1,0 +1,1 @@
+"""Locked environments: what is installed, held against what was agreed on."""
