@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -60,11 +61,21 @@ def test_a_project_is_whole(kind: str, model_type: str | None) -> None:
         assert text.endswith("\n"), path
         assert not text.endswith("\n\n"), path
         assert not {"[[", "[%", "[#"} & {text[i : i + 2] for i in range(len(text))}, path
-    for workflow in ("ci", "publish"):
-        jobs = yaml.safe_load(project[f".github/workflows/{workflow}.yml"])["jobs"]
-        steps = [step.get("run", "") for job in jobs.values() for step in job["steps"]]
-        assert f"ft plugins test --dist ft-{kind}-x1" in steps
-    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    ci, publish = (
+        yaml.safe_load(project[f".github/workflows/{workflow}.yml"])["jobs"]
+        for workflow in ("ci", "publish")
+    )
+    assert f"ft plugins test --dist ft-{kind}-x1" in commands_of(ci["test"])
+    # nothing is uploaded that was not checked, and no token is needed for it
+    assert "ft plugins publish --check" in commands_of(publish["build"])
+    assert publish["publish"]["needs"] == "build"
+    assert publish["publish"]["permissions"] == {"id-token": "write"}
+    assert commands_of(publish["publish"]) == ["uv publish"]
+    assert "secrets." not in project[".github/workflows/publish.yml"]
+
+
+def commands_of(job: dict[str, Any]) -> list[str]:
+    return [step["run"] for step in job["steps"] if "run" in step]
 
 
 @EVERY

@@ -16,6 +16,7 @@ import click
 from ft.cli.conformance import checks, test
 from ft.cli.new import new
 from ft.cli.output import WIDE, column_widths, paragraph, print_json, table, width
+from ft.cli.publish import publish
 from ft.cli.registry import add, remove, search, suggest
 from ft.errors import InputError, PluginError
 from ft.plugins import safe
@@ -279,5 +280,5 @@ def _print_section(title: str, rows: Sequence[Sequence[str]]) -> None:
             click.echo(line)
 
 
-for command in (search, suggest, add, remove, new, test, checks):
+for command in (search, suggest, add, remove, new, test, checks, publish):
     plugins.add_command(command)
