@@ -47,9 +47,11 @@ def test_what_is_wrong_is_said_and_no_entry_written(ft) -> None:
     done = ft(*CHECK, "--no-kit")
     assert done.code == 1
     lines = done.out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
     assert lines[0].startswith("wrong  metadata   it does not say where its source is")
-    assert lines[1].strip() == 'add [project.urls] with Repository = "https://…"'
-    assert [line[:18].split() for line in lines[2:]] == [
+    hint = next(number for number, line in enumerate(lines) if "add [project.urls]" in line)
+    assert lines[hint].strip() == 'add [project.urls] with Repository = "https://…"'
+    assert [line[:18].split() for line in lines[hint + 1 :]] == [
         *(["ok", check] for check in ("core", "plugins", "wheel", "name", "changelog"))
     ]
     assert [file.suffix for file in (FOLDER / "dist").iterdir()] == [".whl"]
