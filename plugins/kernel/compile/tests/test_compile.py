@@ -3,6 +3,7 @@
 from shutil import which
 
 import pytest
+import setuptools  # noqa: F401 (the compiler imports it, which fails behind another's distutils)
 import torch
 from harness import random_rows, tiny_run, train
 
