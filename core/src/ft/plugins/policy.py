@@ -9,7 +9,7 @@ project's ``ft.toml``, which is looked for upward from the working folder, then 
   them, else the project's; and each ``prefer`` and ``lock`` of the machine comes first.
 
 In mode ``curated`` only what the set and ``allow`` name may load. ``locked`` asks in addition
-that the installed files are those of the lock (:mod:`ft.plugins.locked`).
+that the installed files are those of the lock (:mod:`ft.environment.locked`).
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from ft.plugins import requirement
 from ft.plugins.metadata import Damaged, Headers, parse_entry_points, parse_headers
 from ft.plugins.record import Record, State, normalize
 
-_MATCH = "ft.match."
-_REGISTRY = "ft.registry"  # leads to data about plugins, and to none
+MATCH_GROUPS = "ft.match."
+REGISTRY_GROUP = "ft.registry"  # leads to data about plugins, and to none
 _VALUE = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*:[A-Za-z_][\w.]*(?:\s*\[[^]]*\])?")
 _FOLDERS = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}
 
@@ -116,7 +116,7 @@ def _read(distribution: str, folder: str, place: Place) -> tuple[list[Record], l
     plugins = [
         (group[3:], name, value)
         for group, name, value in entries
-        if group.startswith("ft.") and "." not in group[3:] and group != _REGISTRY
+        if group.startswith("ft.") and "." not in group[3:] and group != REGISTRY_GROUP
     ]
     headers: Headers | None = None
     try:
@@ -161,9 +161,11 @@ def _read(distribution: str, folder: str, place: Place) -> tuple[list[Record], l
             ),
         )
     matches = [
-        MatchEntry(group.removeprefix(_MATCH), key, distribution, value.partition("[")[0].strip())
+        MatchEntry(
+            group.removeprefix(MATCH_GROUPS), key, distribution, value.partition("[")[0].strip()
+        )
         for group, key, value in entries
-        if group.startswith(_MATCH)
+        if group.startswith(MATCH_GROUPS)
     ]
     return list(records.values()), matches
 

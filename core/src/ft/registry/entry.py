@@ -22,7 +22,7 @@ from ft.registry.model import (
     Source,
 )
 
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", re.ASCII)
+DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", re.ASCII)
 _TEXTS = "a list of texts"
 _FORMS: Mapping[str, Any] = {
     "text": lambda v: isinstance(v, str),
@@ -127,7 +127,7 @@ def curated_set(name: str, data: Mapping[str, Any], source: Source) -> Set:
 
 
 def _distribution(name: str, source: Source) -> str:
-    if not _DISTRIBUTION.fullmatch(name):
+    if not DISTRIBUTION.fullmatch(name):
         raise InputError(f"{name!r} is not the name of a distribution", where=str(source))
     return normalize(name)
 

@@ -7,23 +7,20 @@ a constraints file. ft's own distributions may move, since a plugin may ask for 
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
+from ft.environment.resolve import CORE
 from ft.environment.uv import find_uv
 from ft.errors import InputError
 from ft.plugins import requirement
 from ft.plugins.index import Index, check_kind
 from ft.plugins.record import normalize
 from ft.plugins.scan import Place
+from ft.registry.entry import DISTRIBUTION
 from ft.registry.lookalike import lookalike
 from ft.registry.read import FIRST
 from ft.registry.search import Catalogue
-
-CORE = "ft-core"
-
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", re.ASCII)
 
 
 def distributions_to_add(
@@ -123,7 +120,7 @@ def _to_add(name: str, catalogue: Catalogue, unlisted: bool) -> str:
         if found:
             return found[0]
         name = f"ft-{kind}-{bare}"
-    if not _DISTRIBUTION.fullmatch(name):
+    if not DISTRIBUTION.fullmatch(name):
         raise InputError(
             f"{name!r} is neither a plugin's name nor a distribution's",
             hint="such as KIND:NAME or ft-KIND-NAME; ft plugins search WORDS finds them",

@@ -14,10 +14,10 @@ from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
 
+from ft.environment.resolve import CORE
 from ft.kinds import KINDS
 from ft.plugins.record import normalize
 from ft.registry.entry import published
-from ft.registry.install import CORE
 from ft.registry.lookalike import lookalike
 from ft.registry.model import Published, Registry, Source
 from ft.registry.read import FIRST

@@ -17,11 +17,10 @@ from typing import Any
 
 from ft.errors import FtError, InputError
 from ft.plugins.metadata import parse_entry_points
-from ft.plugins.scan import Place
+from ft.plugins.scan import REGISTRY_GROUP, Place
 from ft.registry.entry import advisory, curated_set, published
 from ft.registry.model import Advisory, Published, Registry, Set, Source
 
-GROUP = "ft.registry"
 FIRST = "ft-registry"
 """The project's own registry, which comes before all others."""
 
@@ -36,14 +35,15 @@ def read_registries(path: Sequence[str] | None = None) -> Registry:
     sets with one name the first keeps it, and the other is called ``registry/name``.
     Raises :class:`ft.errors.InputError` with the file that is wrong.
     """
+    folders = _folders(path)
     listed: list[Published] = []
     sets: dict[str, Set] = {}
-    for folder in _folders(path):
+    for folder in folders:
         listed += folder.published()
         for entry in folder.sets():
             taken = entry.name in sets
             sets[f"{folder.distribution}/{entry.name}" if taken else entry.name] = entry
-    return Registry(tuple(listed), read_advisories(path), sets)
+    return Registry(tuple(listed), _advisories(folders), sets)
 
 
 def read_advisories(
@@ -53,8 +53,14 @@ def read_advisories(
 
     With ``failed`` a registry that cannot be read is told to it and does not hide the others.
     """
+    return _advisories(_folders(path), failed)
+
+
+def _advisories(
+    folders: Sequence[_Folder], failed: Callable[[FtError], None] | None = None
+) -> tuple[Advisory, ...]:
     found: list[Advisory] = []
-    for folder in _folders(path):
+    for folder in folders:
         try:
             found += folder.advisories()
         except FtError as error:
@@ -144,9 +150,11 @@ def _folders(path: Sequence[str] | None) -> list[_Folder]:
         if b"[ft.registry]" not in data:
             continue
         points, damage = parse_entry_points(data)
-        packages = [value for group, _, value in points if group == GROUP]
+        packages = [value for group, _, value in points if group == REGISTRY_GROUP]
         if damage or not packages:
-            raise InputError(damage or "names no package", where=f"{distribution}: {GROUP}")
+            raise InputError(
+                damage or "names no package", where=f"{distribution}: {REGISTRY_GROUP}"
+            )
         for package in packages:
             # beside its metadata, or anywhere on the path where it is an editable install
             places = [os.path.dirname(info), *entries]  # noqa: PTH120
@@ -157,7 +165,7 @@ def _folders(path: Sequence[str] | None) -> list[_Folder]:
 def _package_folder(package: str, places: Sequence[str], distribution: str) -> str:
     if not _PACKAGE.fullmatch(package):
         raise InputError(
-            f"{package!r} is not the name of a package", where=f"{distribution}: {GROUP}"
+            f"{package!r} is not the name of a package", where=f"{distribution}: {REGISTRY_GROUP}"
         )
     for place in places:
         folder = os.path.join(place, *package.split("."))  # noqa: PTH118
@@ -165,7 +173,7 @@ def _package_folder(package: str, places: Sequence[str], distribution: str) -> s
             return folder
     raise InputError(
         f"its package {package} is not on disk",
-        where=f"{distribution}: {GROUP}",
+        where=f"{distribution}: {REGISTRY_GROUP}",
         hint=f"install it again: pip install --force-reinstall {distribution}",
     )
 

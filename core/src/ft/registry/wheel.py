@@ -20,9 +20,8 @@ from ft.environment.uv import run_uv
 from ft.errors import InputError, RunError
 from ft.plugins.metadata import parse_entry_points
 from ft.plugins.record import normalize
-from ft.registry.read import GROUP
+from ft.plugins.scan import MATCH_GROUPS, REGISTRY_GROUP
 
-_MATCH = "ft.match."
 _TEST = re.compile(r"test_.*\.py|conftest\.py")
 
 
@@ -59,16 +58,18 @@ class Wheel:
         return [
             (group.removeprefix("ft."), name, value)
             for group, name, value in self.points
-            if group.startswith("ft.") and not group.startswith(_MATCH) and group != GROUP
+            if group.startswith("ft.")
+            and not group.startswith(MATCH_GROUPS)
+            and group != REGISTRY_GROUP
         ]
 
     @property
     def matches(self) -> list[tuple[str, str, str]]:
         """Group, key and ``module:object`` of what leads to a plugin without its name."""
         return [
-            (group.removeprefix(_MATCH), key, value)
+            (group.removeprefix(MATCH_GROUPS), key, value)
             for group, key, value in self.points
-            if group.startswith(_MATCH)
+            if group.startswith(MATCH_GROUPS)
         ]
 
     def header(self, name: str) -> str:
