@@ -1,7 +1,9 @@
-"""Writes first-party.json: what the distributions of ``plugins/`` are, from their own words.
+"""Writes first-party.json and the set ``everything``: what the distributions of ``plugins/`` are,
+from their own words.
 
 ``python registry/compute.py`` after a plugin was added or changed; a test compares. Names and
-keys come from each pyproject.toml, published checkpoints and papers from the plugin objects.
+keys come from each pyproject.toml, published checkpoints and papers from the plugin objects, and
+the address from the table that all of them share. Proofs stay: ``release.py`` adds them.
 """
 
 from __future__ import annotations
@@ -15,27 +17,46 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from ft.registry.shared import shared_by
+
 ROOT = Path(__file__).resolve().parents[1]
-FILE = ROOT / "registry" / "src" / "ft_registry" / "first-party.json"
-STEWARD = "the ft project"
+PACKAGE = ROOT / "registry" / "src" / "ft_registry"
+FILE = PACKAGE / "first-party.json"
+EVERYTHING = PACKAGE / "sets" / "everything.toml"
 PAPER = re.compile(r"arXiv:\d{4}\.\d{4,5}")
 MATCH = "ft.match."
 
 
 def compute() -> list[dict[str, Any]]:
     """An entry for each distribution of ``plugins/``, in the order of names."""
-    projects = sorted((ROOT / "plugins").glob("*/*/pyproject.toml"))
+    projects = [file.parent for file in sorted((ROOT / "plugins").glob("*/*/pyproject.toml"))]
+    shared = shared_by(ROOT / "plugins")
+    assert shared
+    common = {
+        "repository": shared.urls["Repository"],
+        "steward": ", ".join(author["name"] for author in shared.authors),
+    }
+    listed = json.loads(FILE.read_text(encoding="utf-8"))
+    proofs = {one["distribution"]: one["proofs"] for one in listed if "proofs" in one}
     # the checkout's own plugins, whatever else is installed
-    sys.path[:0] = [str(file.parent / "src") for file in projects]
+    sys.path[:0] = [str(folder / "src") for folder in projects]
     try:
-        return [entry(tomllib.loads(file.read_text(encoding="utf-8"))) for file in projects]
+        found = [entry(project_of(folder), common) for folder in projects]
     finally:
         del sys.path[: len(projects)]
+    for one in found:
+        if one["distribution"] in proofs:
+            one["proofs"] = proofs[one["distribution"]]
+    return found
 
 
-def entry(pyproject: dict[str, Any]) -> dict[str, Any]:
-    """One distribution."""
-    project = pyproject["project"]
+def project_of(folder: Path) -> dict[str, Any]:
+    """The table ``[project]`` of a distribution."""
+    return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def entry(project: dict[str, Any], common: dict[str, str]) -> dict[str, Any]:
+    """One distribution; ``common`` is what all of them have alike."""
     points = project["entry-points"]
     plugins = [
         describe(group.removeprefix("ft."), name, value, points)
@@ -46,7 +67,7 @@ def entry(pyproject: dict[str, Any]) -> dict[str, Any]:
     return {
         "distribution": project["name"],
         "summary": project["description"],
-        "steward": STEWARD,
+        **common,
         "licence": project["license"],
         "plugins": plugins,
     }
@@ -77,10 +98,23 @@ def describe(kind: str, name: str, value: str, points: dict[str, Any]) -> dict[s
     return {key: found for key, found in described.items() if found}
 
 
-def text() -> str:
-    """The file as it should be."""
-    return json.dumps(compute(), indent=1, ensure_ascii=False) + "\n"
+def text(entries: list[dict[str, Any]]) -> str:
+    """The file that holds these entries."""
+    return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
+
+
+def everything(entries: list[dict[str, Any]]) -> str:
+    """The file of the set that has all of them."""
+    head = f'summary = "Every plugin of the project"\nowner = "{entries[0]["steward"]}"\n'
+    lines = [f'{entry["distribution"]} = ">=0.1,<1"\n' for entry in entries]
+    return f"{head}\n[plugins]\n{''.join(lines)}"
+
+
+def write(entries: list[dict[str, Any]]) -> None:
+    """Write both files anew."""
+    FILE.write_text(text(entries), encoding="utf-8")
+    EVERYTHING.write_text(everything(entries), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    write(compute())

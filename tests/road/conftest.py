@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from checkout import ROOT
-from machine import UV, Machine, wheel
+from machine import UV, Machine
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """The core's wheel with its extra ``conformance``, and nothing else of the workspace."""
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the wheels of all distributions of the workspace."""
+    out = tmp_path_factory.mktemp("wheels")
+    command = ["build", "--quiet", "--no-sources", "--all-packages", "--wheel", "--out-dir", out]
+    subprocess.run([UV, *command], cwd=ROOT, check=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def machine(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """The wheels of core, with its extra ``conformance``, and of the registry that it requires."""
     place = tmp_path_factory.mktemp("road")
     kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     environment = {
@@ -28,7 +39,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     }
     machine = Machine(place / "venv", environment)
     machine.run(UV, "venv", "--quiet", "--python", sys.executable, machine.venv, cwd=place)
-    core = wheel(machine, ROOT / "core", place / "core")
-    machine.install(f"{core}[conformance]", cwd=place)
-    assert machine.distributions() == {"ft-core"}
+    (core,) = wheels.glob("ft_core-*")
+    (registry,) = wheels.glob("ft_registry-*")
+    machine.install(f"{core}[conformance]", registry, cwd=place)
+    assert machine.distributions() == {"ft-core", "ft-registry"}
     return machine

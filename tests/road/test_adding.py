@@ -75,7 +75,6 @@ def shop(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     wheel(machine, ROOT / "plugins" / "tracker" / "jsonl", place / "jsonl").rename(
         wheels / "ft_tracker_jsonl-0.1.0-py3-none-any.whl"
     )
-    own = wheel(machine, ROOT / "registry", place / "registry")
     (place / "bin").mkdir()
     (place / "bin" / "uv").symlink_to(UV)
     environment = dict(machine.environment)
@@ -84,7 +83,7 @@ def shop(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
         former = environment.get(variable)
         environment[variable] = separator.join([str(wheels), *([former] if former else [])])
     shop = replace(machine, environment=environment)
-    shop.run(UV, "pip", "install", "--quiet", library, registry, own, cwd=place)
+    shop.run(UV, "pip", "install", "--quiet", library, registry, cwd=place)
     return shop
 
 

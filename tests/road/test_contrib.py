@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT
-from machine import UV, Machine, wheel
+from machine import Machine, wheel
 
 PROJECTS = sorted(file.parent for file in (ROOT / "contrib").glob("*/*/pyproject.toml"))
 TUTORIAL = ROOT / "docs" / "tutorial.md"
@@ -16,12 +16,9 @@ SHOWN = ROOT / "contrib" / "model" / "refrain"
 
 
 @pytest.fixture(scope="module")
-def equipped(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+def equipped(machine: Machine, wheels: Path) -> Machine:
     """The machine with the wheels of all first-party plugins."""
-    out = tmp_path_factory.mktemp("wheels")
-    build = ["build", "--quiet", "--no-sources", "--all-packages", "--wheel", "--out-dir", out]
-    machine.run(UV, *build, cwd=ROOT)
-    machine.install(*sorted(set(out.glob("*.whl")) - set(out.glob("ft_core-*"))), cwd=out)
+    machine.install(*sorted(set(wheels.glob("*.whl")) - set(wheels.glob("ft_core-*"))), cwd=wheels)
     return machine
 
 

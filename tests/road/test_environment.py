@@ -1,4 +1,4 @@
-"""A team's road: a set, its lock, a second environment from wheels alone, and a changed byte."""
+"""A team's road: wheels alone, the kit, a lock, a second environment, and a changed byte."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,8 @@ device: cpu
 output: runs/first
 """
 PAGE = ROOT / "docs" / "teams.md"
+SET = ROOT / "registry" / "src" / "ft_registry" / "sets" / "starter.toml"
+STARTER = sorted(tomllib.loads(SET.read_text("utf-8"))["plugins"])
 
 
 def fresh(place: Path, name: str, like: Machine) -> Machine:
@@ -40,15 +43,25 @@ def fresh(place: Path, name: str, like: Machine) -> Machine:
     return made
 
 
+def trains(machine: Machine, place: Path) -> None:
+    """A run on a tiny model, in a folder of its own."""
+    if not (place / "model").exists():
+        tiny.write_tiny(place / "model", "smollm2", "llama")
+        (place / "train.jsonl").write_text(ROW * 8, encoding="utf-8")
+        (place / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    machine.run("ft", "train", "recipe.yaml", cwd=place)
+
+
 @pytest.fixture(scope="module")
-def office(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> tuple[Machine, Path]:
-    """A machine with core and registry from wheels, and a team's folder with the page's set."""
+def office(
+    machine: Machine, wheels: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Machine, Path]:
+    """A machine with ``starter`` from wheels alone, and a team's folder with the page's set."""
     place = tmp_path_factory.mktemp("office")
-    wheels = place / "wheels"
-    build = ["build", "--quiet", "--no-sources", "--all-packages", "--wheel", "--out-dir", wheels]
-    machine.run(UV, *build, cwd=ROOT)
     made = fresh(place, "venv", machine)
-    made.install(*wheels.glob("ft_core-*"), *wheels.glob("ft_registry-*"), cwd=place)
+    (core,) = wheels.glob("ft_core-*")
+    others = [next(wheels.glob(f"{n.replace('-', '_')}-0*")) for n in ("ft-registry", *STARTER)]
+    made.install(f"{core}[conformance]", *others, cwd=place)
     shown = dict(re.findall(r"^```(text|toml)\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S))
     (place / "team").mkdir()
     (place / "team" / "set.toml").write_text(shown["text"], encoding="utf-8")
@@ -57,11 +70,29 @@ def office(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return made, place
 
 
+def test_the_starter_set_works_from_wheels_alone(
+    office: tuple[Machine, Path], tmp_path: Path
+) -> None:
+    """It is listed, trains, and is proved by the kit; nothing of the checkout is on the path."""
+    machine, _ = office
+    assert machine.distributions() == {"ft-core", "ft-registry", *STARTER}
+    listed = json.loads(machine.run("ft", "plugins", "list", "--json", cwd=tmp_path))
+    assert {entry["state"] for entry in listed} == {"ok"}
+    assert {Path(entry["location"]).is_relative_to(machine.venv) for entry in listed} == {True}
+    trains(machine, tmp_path)
+    machine.run("ft", "plugins", "test", "--all", "--json", "report.json", cwd=tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert Path(report["core"]["path"]).is_relative_to(machine.venv)
+    assert {plugin["plugin"]: plugin["level"] for plugin in report["plugins"]} == {
+        f"{entry['kind']}:{entry['name']}": 2 for entry in listed
+    }
+
+
 def test_a_second_environment_is_the_same_until_a_byte_changes(
-    office: tuple[Machine, Path],
+    office: tuple[Machine, Path], wheels: Path
 ) -> None:
     first, place = office
-    found = ["--find-links", place / "wheels"]
+    found = ["--find-links", wheels]
     if "PIP_FIND_LINKS" in os.environ:
         found += ["--find-links", os.environ["PIP_FIND_LINKS"]]
     constraint = ["--constraint", ROOT / "constraints.txt"]
@@ -75,10 +106,7 @@ def test_a_second_environment_is_the_same_until_a_byte_changes(
     listed = json.loads(second.run("ft", "plugins", "list", "--json", cwd=place))
     assert {entry["state"] for entry in listed} == {"ok"}
     assert ("adapter", "lora") in {(entry["kind"], entry["name"]) for entry in listed}
-    tiny.write_tiny(place / "model", "smollm2", "llama")
-    (place / "train.jsonl").write_text(ROW * 8, encoding="utf-8")
-    (place / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-    second.run("ft", "train", "recipe.yaml", cwd=place)
+    trains(second, place)
 
     (file,) = second.venv.glob("lib/*/site-packages/ft_adapter_lora/__init__.py")
     text = file.read_text("utf-8")

@@ -27,6 +27,7 @@ COMMON = {
 LEADS_TO = {
     "model_type": "model",
     "checkpoint": "model",
+    "quantization": "quantizer",
     "columns": "dataset",
     "scheme": "source",
 }

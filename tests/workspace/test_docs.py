@@ -26,6 +26,7 @@ from checkout import ROOT
 import ft.api
 from ft.api import hookspecs
 from ft.cli.main import COMMANDS, cli, main
+from ft.conformance.checks.listed import LEADS_TO
 from ft.kinds import KINDS
 from ft.plugins.policy import installed_index
 from ft.plugins.policy_file import parse_rules
@@ -142,7 +143,7 @@ def test_the_plugin_page_has_every_kind_base_class_match_group_and_state() -> No
     }
     assert len(classes) == len(KINDS)
     assert classes <= named
-    assert {f"ft.match.{g}" for g in ("model_type", "checkpoint", "columns", "scheme")} <= named
+    assert {f"ft.match.{group}" for group in LEADS_TO} <= named
     assert set(State.__args__) <= named  # type: ignore[attr-defined]
     assert Record.__doc__
 

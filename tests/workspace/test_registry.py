@@ -27,12 +27,13 @@ def schema(name: str) -> dict[str, Any]:
     return json.loads((PACKAGE / "schema" / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def toml(file: Path) -> dict[str, Any]:
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+def content(file: Path) -> dict[str, Any]:
+    text = file.read_text(encoding="utf-8")
+    return json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
 
 
 FILES = {
-    **dict.fromkeys(PACKAGE.glob("plugins/*.toml"), "published"),
+    **dict.fromkeys(PACKAGE.glob("plugins/*.json"), "published"),
     **dict.fromkeys(PACKAGE.glob("advisories/*.toml"), "advisory"),
     **dict.fromkeys(PACKAGE.glob("sets/*.toml"), "set"),
 }
@@ -45,7 +46,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory):
     place = tmp_path_factory.mktemp("installed")
     info = place / "ft_registry-0.1.0.dist-info"
     info.mkdir()
-    points = toml(PROJECT / "pyproject.toml")["project"]["entry-points"]["ft.registry"]
+    points = content(PROJECT / "pyproject.toml")["project"]["entry-points"]["ft.registry"]
     lines = "".join(f"{name} = {package}\n" for name, package in points.items())
     (info / "entry_points.txt").write_text(f"[ft.registry]\n{lines}", encoding="utf-8")
     return read_registries([str(place), str(PROJECT / "src")])
@@ -58,7 +59,9 @@ def test_the_list_of_our_own_is_current() -> None:
     assert spec.loader
     compute = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(compute)
-    assert (PACKAGE / "first-party.json").read_text(encoding="utf-8") == compute.text()
+    entries = compute.compute()
+    assert compute.FILE.read_text(encoding="utf-8") == compute.text(entries)
+    assert compute.EVERYTHING.read_text(encoding="utf-8") == compute.everything(entries)
 
 
 @pytest.mark.parametrize("name", ["published", "advisory", "set"])
@@ -68,7 +71,7 @@ def test_schemas_are_schemas(name: str) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f"{f.parent.name}/{f.name}")
 def test_files_are_of_their_schema(file: Path) -> None:
-    jsonschema.validate(toml(file), schema(FILES[file]))
+    jsonschema.validate(content(file), schema(FILES[file]))
 
 
 @pytest.mark.parametrize("entry", FIRST_PARTY, ids=lambda e: e["distribution"])
@@ -77,8 +80,8 @@ def test_so_are_our_own(entry: dict[str, Any]) -> None:
 
 
 def test_the_files_of_plugins_are_named_after_their_distribution() -> None:
-    files = sorted(PACKAGE.glob("plugins/*.toml"))
-    assert [toml(file)["distribution"] for file in files] == [file.stem for file in files]
+    files = sorted(PACKAGE.glob("plugins/*.json"))
+    assert [content(file)["distribution"] for file in files] == [file.stem for file in files]
 
 
 def test_the_registry_can_be_read(registry) -> None:
@@ -89,8 +92,8 @@ def test_the_registry_can_be_read(registry) -> None:
 
 @pytest.mark.parametrize("project", sorted((ROOT / "contrib").glob("*/*")), ids=lambda p: p.name)
 def test_entries_of_contributed_plugins_say_what_their_projects_do(project: Path) -> None:
-    declared = toml(project / "pyproject.toml")["project"]
-    entry = toml(PACKAGE / "plugins" / f"{declared['name']}.toml")
+    declared = content(project / "pyproject.toml")["project"]
+    entry = content(PACKAGE / "plugins" / f"{declared['name']}.json")
     assert entry["summary"] == declared["description"]
     assert entry["licence"] == declared["license"]
     points = declared["entry-points"]
@@ -184,6 +187,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("published", {"plugins": [{"kind": "adapter"}]}),
     ("published", {"plugins": [{"kind": "adapter", "name": "x", "matches": {"columns": "a"}}]}),
     ("published", {"proofs": [{**ENTRY["proofs"][0], "wheel": "md5:0"}]}),
+    ("published", {"proofs": [{**ENTRY["proofs"][0], "files": "0"}]}),
     ("advisory", {"distribution": 1}),
     ("advisory", {"extra": 1}),
     ("set", {"grants": ["all"]}),

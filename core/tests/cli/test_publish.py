@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def test_uploading_is_left_to_the_workflow(ft) -> None:
 
 def test_what_is_wrong_is_said_and_no_entry_written(ft) -> None:
     (FOLDER / "dist").mkdir()
-    (FOLDER / "dist" / "ft-adapter-my-way.toml").write_text("of another day")
+    (FOLDER / "dist" / "ft-adapter-my-way.json").write_text("of another day")
     done = ft(*CHECK, "--no-kit")
     assert done.code == 1
     lines = done.out.splitlines()
@@ -63,7 +62,7 @@ def test_the_kit_proves_the_wheel_and_the_entry_says_so(ft) -> None:
     assert done.code == 0, done.out
     said = json.loads(done.out)
     assert {finding["check"] for finding in said["findings"] if finding["ok"]} >= {"kit", "name"}
-    (proof,) = tomllib.loads(Path(said["entry"]).read_text(encoding="utf-8"))["proofs"]
+    (proof,) = json.loads(Path(said["entry"]).read_text(encoding="utf-8"))["proofs"]
     digest = hashlib.sha256(Path(said["wheel"]).read_bytes()).hexdigest()
     assert proof["wheel"] == said["digest"] == f"sha256:{digest}"
     assert (proof["version"], proof["level"]) == ("0.1.0", 2)
@@ -73,8 +72,8 @@ def test_where_the_entry_goes(ft) -> None:
     complete()
     done = ft(*CHECK, "--no-kit", "--output", "out")
     assert done.code == 0, done.out
-    assert "wrote out/ft-adapter-my-way.toml" in done.out
-    assert "src/ft_registry/plugins/ft-adapter-my-way.toml of ft-registry" in " ".join(
+    assert "wrote out/ft-adapter-my-way.json" in done.out
+    assert "src/ft_registry/plugins/ft-adapter-my-way.json of ft-registry" in " ".join(
         done.out.split()
     )
-    assert sorted(file.suffix for file in Path("out").iterdir()) == [".toml", ".whl"]
+    assert sorted(file.suffix for file in Path("out").iterdir()) == [".json", ".whl"]

@@ -127,6 +127,13 @@ class TestTheComparison:
         assert explain("abc", "abd") == "differs at character 2: 'abc', and published is 'abd'"
         assert "refuses it" in explain("abc", None)
 
+    def test_prompts_alone(self):
+        other = "{% if not add_generation_prompt %}x{% endif %}" + PLAIN
+        examples = [dialog("Yes.")]
+        assert first_difference(PLAIN, other, examples, VARIABLES)[1] is not None
+        assert first_difference(PLAIN, other, examples, VARIABLES, (True,)) == (1, None)
+        assert Template(MARKED, exact="prompts").compared == (True,)
+
     def test_a_text_that_both_refuse_does_not_count(self):
         refusing = "{{ raise_exception('no') }}"
         assert first_difference(refusing, refusing, [dialog("Yes.")], {}) == (0, None)

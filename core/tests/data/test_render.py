@@ -249,6 +249,14 @@ class TestAgrees:
         assert "one turn" in answer
         assert "</end>" in answer
 
+    def test_prompts_alone(self):
+        """Its own template leaves out the end of the last turn, and asks in the same way."""
+        own = "{%- if not add_generation_prompt %}{{- 'x' }}{% endif %}" + unmarked(MARKED)
+        assert "one turn" in agrees(run_with(own), self.plugin())
+        plugin = Template(MARKED, exact="prompts").bind("test")
+        assert agrees(run_with(own), plugin) is True
+        assert agrees(run_with("x" + unmarked(MARKED)), plugin) is not True
+
     def test_refused_by_one(self):
         own = "{% if tools %}{{ raise_exception('no') }}{% endif %}" + unmarked(MARKED)
         assert first_difference(unmarked(MARKED), own, {}) == (

@@ -44,6 +44,7 @@ def test_what_is_not_plain_goes_to_packaging(version: str, specifier: str, expec
         ("Foo_Bar.baz (>=1)", ("foo-bar-baz", ">=1")),
         ("peft>=0.17, <1", ("peft", ">=0.17, <1")),
         ("peft[all]>=1", ("peft", ">=1")),
+        ("peft [all, more-2]", ("peft", "")),
         ("tomli; python_version < '3.11'", None),
         ("numpy; python_version >= '3.11'", ("numpy", "")),
         ("pytest; extra == 'test'", None),

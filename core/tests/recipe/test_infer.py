@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+
+from ft.api import Prequantized
+from ft.recipe.fit import misfits
+from ft.registry.model import Published, PublishedPlugin, Source
 
 GOOD = "model: ./tiny\ndata: train.jsonl\nadapter: lora\ntrainer: sft\n"
 
@@ -132,3 +138,83 @@ def test_evaluation_data_is_resolved_alike(world):
     resolved = world.resolve(GOOD, "eval_data=train.jsonl")
     assert resolved.eval_data[0].dataset.name == "alpaca"
     assert resolved.settings["eval_data.0.format"].value == "alpaca"
+
+
+# -- a checkpoint that is quantized already ------------------------------------------------------
+
+TWO_BIT = {"model_type": "tiny_llama", "quantization_config": {"quant_method": "two-bit"}}
+
+
+@pytest.fixture
+def two_bit(world):
+    """A checkpoint in two bits, and a quantizer that reads it."""
+    world.checkpoint("small", **TWO_BIT)
+    world.plugins["quantizer:two-bit"] = Prequantized()
+    world.matches.append(("quantization", "two-bit", "quantizer:two-bit"))
+    return world
+
+
+def test_a_quantized_checkpoint_leads_to_its_quantizer(two_bit):
+    resolved = two_bit.resolve(GOOD, "model=./small")
+    setting = resolved.settings["quantizer.name"]
+    assert setting.value == resolved.selection.one("quantizer").name == "two-bit"
+    assert setting.origin == "inferred from quant_method two-bit in config.json"
+    assert (
+        "quantizer: two-bit (inferred from quant_method two-bit in config.json)"
+        in two_bit.heard.said
+    )
+    assert "quantizer.name" not in two_bit.resolve(GOOD).settings  # the plain one beside it
+
+
+def test_one_inside_of_a_multimodal_configuration_counts(two_bit):
+    inner = {"model_type": "tiny_llama", "text_config": TWO_BIT}
+    two_bit.checkpoint("inner", **inner)
+    assert two_bit.resolve(GOOD, "model=./inner").selection.one("quantizer").name == "two-bit"
+
+
+def test_a_flag_stands_for_a_method_that_is_not_named(two_bit):
+    config = {"load_in_8bit": False, "load_in_2bit": True}
+    two_bit.checkpoint("flag", model_type="tiny_llama", quantization_config=config)
+    two_bit.matches.append(("quantization", "load_in_2bit", "quantizer:two-bit"))
+    assert two_bit.resolve(GOOD, "model=./flag").selection.one("quantizer").name == "two-bit"
+
+
+def test_the_recipe_may_name_the_same_quantizer(two_bit):
+    resolved = two_bit.resolve(GOOD, "model=./small", "quantizer=two-bit")
+    assert resolved.settings["quantizer.name"].origin == "the command line"
+
+
+def test_another_quantizer_is_refused(two_bit):
+    assert two_bit.error(GOOD, "model=./small", "quantizer=nf4") == (
+        "the command line: the weights of this checkpoint are quantized already (two-bit in "
+        "config.json), and quantizer nf4 does not read that\n"
+        "  leave quantizer out, or write quantizer: two-bit"
+    )
+
+
+def test_no_quantizer_is_refused(two_bit):
+    assert "quantizer is null, and the weights of this checkpoint are quantized" in (
+        two_bit.error(GOOD + "quantizer: null\n", "model=./small")
+    )
+
+
+def test_training_quantized_weights_themselves_does_not_fit(two_bit):
+    resolved = two_bit.resolve(GOOD, "model=./small", "adapter=full")
+    (found,) = misfits(resolved.selection.all())
+    assert found.capability == "quantized-base"
+    assert "quantizer:two-bit" in found.sentence
+    assert "adapter:full" in found.sentence
+
+
+def test_a_form_that_nothing_reads_names_who_does(world, monkeypatch):
+    world.checkpoint("small", **TWO_BIT)
+    plugin = PublishedPlugin("quantizer", "two-bit", matches=(("quantization", "two-bit"),))
+    listed = Published("ft-quantizer-two-bit", Source("made", "here"), plugins=(plugin,))
+    monkeypatch.setattr(
+        "ft.registry.read.read_registries", lambda: SimpleNamespace(published=[listed])
+    )
+    assert world.error(GOOD, "model=./small") == (
+        "the command line: the weights of this checkpoint are quantized already (two-bit in "
+        "config.json), and no installed quantizer reads that\n"
+        "  ft-quantizer-two-bit provides it: ft plugins add quantizer:two-bit"
+    )

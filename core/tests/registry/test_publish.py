@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import json
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from checkout import ROOT
 from ft.errors import InputError, RunError
 from ft.plugins.starter import render_starter, write_starter
 from ft.registry.entry import published
-from ft.registry.model import Registry, Source
+from ft.registry.model import Proof, Registry, Source
 from ft.registry.publish import entry, examine
 from ft.registry.wheel import Wheel, build_wheel, kit_report, read_wheel
 
@@ -25,14 +24,14 @@ SCHEMA = ROOT / "registry" / "src" / "ft_registry" / "schema" / "published.json"
 PYPROJECT, PACKAGE = "pyproject.toml", "src/ft_adapter_my_way"
 REPORT = {
     "kit": {"version": "1.0"},
-    "plugins": [{"plugin": "adapter:my-way", "level": 2, "checks": []}],
+    "plugins": [{"plugin": "adapter:my-way", "level": 2, "files": "f" * 64, "checks": []}],
 }
 
 
 def listed(*entries: dict[str, Any]) -> Registry:
     """A registry that lists these, each with an adapter ``other`` unless it says otherwise."""
     plugins = [{"kind": "adapter", "name": "other"}]
-    source = Source("ft-registry", "plugins/made.toml")
+    source = Source("ft-registry", "plugins/made.json")
     return Registry(tuple(published({"plugins": plugins, **e}, source) for e in entries))
 
 
@@ -136,7 +135,7 @@ def test_all_who_answer_for_it_are_named_once() -> None:
     ):
         metadata = email.message_from_string(f"Name: x\nVersion: 1\n{headers}")
         wheel = Wheel(Path("x.whl"), metadata, (), "", ())
-        assert tomllib.loads(entry(wheel, OTHERS, None))["steward"] == steward
+        assert json.loads(entry(wheel, OTHERS, None))["steward"] == steward
 
 
 def test_a_fragment_may_mention_the_version(build) -> None:
@@ -157,12 +156,12 @@ def test_another_package_in_the_wheel_is_stray(build) -> None:
         (listed(OWN), None),
         (
             listed({**OWN, "repository": "https://example.org/eve/my-way"}),
-            "name: ft-adapter-my-way is listed by ft-registry: plugins/made.toml, of "
+            "name: ft-adapter-my-way is listed by ft-registry: plugins/made.json, of "
             "https://example.org/eve/my-way",
         ),
         (
             listed({"distribution": "ft-adapter-my-way"}),
-            "name: ft-adapter-my-way is listed by ft-registry: plugins/made.toml, of a repository "
+            "name: ft-adapter-my-way is listed by ft-registry: plugins/made.json, of a repository "
             "that it does not name",
         ),
         (
@@ -172,7 +171,7 @@ def test_another_package_in_the_wheel_is_stray(build) -> None:
         (listed({**OWN, "distribution": "ft-adapter-rny-way"}), None),
         (
             listed({"distribution": "x", "plugins": [{"kind": "adapter", "name": "my-way"}]}),
-            "name: adapter:my-way is x's (ft-registry: plugins/made.toml)",
+            "name: adapter:my-way is x's (ft-registry: plugins/made.json)",
         ),
     ],
 )
@@ -183,7 +182,7 @@ def test_names(project: Path, whole: Wheel, registry: Registry, said: str | None
 def test_a_version_is_published_once(project: Path, whole: Wheel) -> None:
     proof = {"version": "0.1.0", "level": 1, "kit": "1.0", "wheel": f"sha256:{'0' * 64}"}
     assert wrong(project, whole, listed({**OWN, "proofs": [proof]})) == [
-        "wheel: ft-registry: plugins/made.toml proves 0.1.0 of another wheel"
+        "wheel: ft-registry: plugins/made.json proves 0.1.0 of another wheel"
     ]
     assert wrong(project, whole, listed({**OWN, "proofs": [proof | {"wheel": whole.digest}]})) == []
     assert wrong(project, whole, listed({**OWN, "proofs": [proof | {"version": "0.0.9"}]})) == []
@@ -216,19 +215,19 @@ def test_the_entry_is_what_a_registry_takes(whole: Wheel) -> None:
     }
     again = {**old, "version": "0.1.0", "wheel": whole.digest}
     registry = listed({**OWN, "plugins": [before], "proofs": [old, again]})
-    data = tomllib.loads(entry(whole, registry, REPORT))
+    data = json.loads(entry(whole, registry, REPORT))
     jsonschema.validate(data, json.loads(SCHEMA.read_text(encoding="utf-8")))
-    read = published(data, Source("", "made.toml"))
+    read = published(data, Source("", "made.json"))
     assert (read.distribution, read.repository) == ("ft-adapter-my-way", REPOSITORY)
     assert (read.steward, read.licence) == ("Ada", "Apache-2.0")
     (plugin,) = read.plugins
     assert (plugin.id, plugin.papers) == ("adapter:my-way", ("arXiv:2106.09685",))
     assert plugin.matches == (("checkpoint", "ada/*"),)
-    assert [(p.version, p.level, p.kit, p.wheel) for p in read.proofs] == [
-        ("0.0.9", 1, "0.9", old["wheel"]),
-        ("0.1.0", 2, "1.0", whole.digest),
-    ]
-    unproved = tomllib.loads(entry(whole, OTHERS, None))
+    assert read.proofs == (
+        Proof("0.0.9", 1, "0.9", old["wheel"]),
+        Proof("0.1.0", 2, "1.0", whole.digest, f"sha256:{'f' * 64}"),
+    )
+    unproved = json.loads(entry(whole, OTHERS, None))
     jsonschema.validate(unproved, json.loads(SCHEMA.read_text(encoding="utf-8")))
     assert "proofs" not in unproved
 
@@ -241,7 +240,7 @@ def test_match_keys_and_odd_texts_are_written_as_they_are(build) -> None:
         (PYPROJECT, "", points), (PYPROJECT, *said), (PYPROJECT, "Ada", "Ada Ö B")
     )
     assert wrong(folder, wheel) == []
-    data = tomllib.loads(entry(wheel, OTHERS, None))
+    data = json.loads(entry(wheel, OTHERS, None))
     assert data["plugins"][0]["matches"] == {"columns": ["a+b", "mine"]}
     assert data["summary"].startswith('Ä "quoted" \\ way: ')
     assert data["steward"] == "Ada Ö B"

@@ -24,18 +24,20 @@ LORA = {
         }
     ],
 }
-OTHER = """
-distribution = "Acme.Lora"
-steward = "Acme"
-[[plugins]]
-kind = "adapter"
-name = "acme"
-[[proofs]]
-version = "1.2"
-level = 2
-kit = "1"
-wheel = "sha256:{digest}"
-""".replace("{digest}", "0" * 64)
+PROOF = {"version": "1.2", "level": 2, "kit": "1", "wheel": f"sha256:{'0' * 64}"}
+OTHER = {
+    "distribution": "Acme.Lora",
+    "steward": "Acme",
+    "plugins": [{"kind": "adapter", "name": "acme"}],
+    "proofs": [PROOF, {**PROOF, "version": "1.3", "files": f"sha256:{'1' * 64}"}],
+}
+
+
+def other(**changes) -> str:
+    """The file of a published distribution."""
+    return json.dumps({**OTHER, **changes})
+
+
 STARTER = """
 summary = "To begin with"
 owner = "the project"
@@ -54,7 +56,8 @@ def read(site):
 
 def test_registries_are_merged_and_the_projects_own_comes_first(site, read) -> None:
     site.registry(
-        "acme-registry", {"plugins/a.toml": OTHER, "sets/starter.toml": STARTER.replace("8", "9")}
+        "acme-registry",
+        {"plugins/a.json": other(), "sets/starter.toml": STARTER.replace("8", "9")},
     )
     site.registry(
         "ft-registry", {"first-party.json": json.dumps([LORA]), "sets/starter.toml": STARTER}
@@ -70,8 +73,12 @@ def test_registries_are_merged_and_the_projects_own_comes_first(site, read) -> N
     assert plugin.summary == "Low-rank updates"
     assert plugin.matches == (("checkpoint", "a/*"), ("checkpoint", "b"))
     assert acme.distribution == "acme-lora"
-    assert acme.source == Source("acme-registry", "plugins/a.toml")
-    assert acme.proofs == (Proof("1.2", 2, "1", "sha256:" + "0" * 64),)
+    assert acme.source == Source("acme-registry", "plugins/a.json")
+    wheel = "sha256:" + "0" * 64
+    assert acme.proofs == (
+        Proof("1.2", 2, "1", wheel),
+        Proof("1.3", 2, "1", wheel, "sha256:" + "1" * 64),
+    )
     assert registry.sets["starter"].source.registry == "ft-registry"
     for name, rank in (("starter", 8), ("ft-registry/starter", 8), ("acme-registry/starter", 9)):
         assert read_set(name, registry).options["adapter:lora"]["rank"] == rank
@@ -85,12 +92,12 @@ def test_no_registry_is_an_empty_one(site, read) -> None:
 
 
 def test_a_registry_is_no_plugin(site) -> None:
-    site.registry("ft-registry", {"plugins/a.toml": OTHER})
+    site.registry("ft-registry", {"plugins/a.json": other()})
     assert read_index([str(site.path)]).records == []
 
 
 def test_an_editable_registry_is_found_along_the_path(site, tmp_path: Path) -> None:
-    folder = site.registry("acme-registry", {"plugins/a.toml": OTHER})
+    folder = site.registry("acme-registry", {"plugins/a.json": other()})
     (tmp_path / "source").mkdir()
     folder.rename(tmp_path / "source" / folder.name)
     path = [str(site.path), str(tmp_path / "source")]
@@ -112,13 +119,19 @@ def test_advisories(site) -> None:
         ("first-party.json", "{}", "must be a list"),
         ("first-party.json", "[", "JSON"),
         ("first-party.json", '[{"distribution": 1, "plugins": []}]', "distribution must be text"),
-        ("plugins/a.toml", "distribution = ", "not TOML"),
-        ("plugins/a.toml", 'distribution = "a"', "plugins is missing"),
-        ("plugins/a.toml", 'distribution = "../a"\nplugins = []', "not the name of a dist"),
-        ("plugins/a.toml", OTHER + "more = 1", "has no key 'more'"),
-        ("plugins/a.toml", OTHER.replace("level = 2", "level = true"), "level must be number"),
-        ("plugins/a.toml", OTHER.replace("sha256:0", "sha256:"), "64 digits"),
-        ("plugins/a.toml", OTHER.replace('kind = "adapter"\n', ""), "kind is missing"),
+        ("plugins/a.toml", 'distribution = "a"', "must be a file *.json"),
+        ("plugins/a.json", "{", "not readable JSON"),
+        ("plugins/a.json", "[" * 100_000, "not readable JSON"),
+        ("plugins/a.json", "[]", "must be keys with their values"),
+        ("plugins/a.json", '{"distribution": "a"}', "plugins is missing"),
+        ("plugins/a.json", other(distribution="../a"), "not the name of a dist"),
+        ("plugins/a.json", other(more=1), "has no key 'more'"),
+        ("plugins/a.json", other(proofs=[{**PROOF, "level": True}]), "level must be number"),
+        ("plugins/a.json", other(proofs=[{**PROOF, "wheel": "md5:0"}]), "wheel must be sha256:"),
+        ("plugins/a.json", other(proofs=[{**PROOF, "files": "0"}]), "files must be sha256:"),
+        ("plugins/a.json", other(plugins=[{"name": "a"}]), "kind is missing"),
+        ("advisories/a.toml", "distribution = ", "not TOML"),
+        ("sets/a.json", "{}", "must be a file *.toml"),
         ("advisories/a.toml", 'distribution = "a"', "reason is missing"),
         ("sets/a.toml", 'summary = "a"\nplugins = ["b"]', "plugins must be a table of texts"),
         ("sets/a.toml", 'summary = "a"\ngrants = ["everything"]', "grants has 'everything'"),
@@ -134,12 +147,12 @@ def test_what_is_malformed_is_named_with_its_file(site, read, file, text, says) 
     assert f"ft-registry: {file}" in str(raised.value)
 
 
-@pytest.mark.parametrize("file", ["first-party.json", "plugins/a.toml", "sets/a.toml", "sets"])
+@pytest.mark.parametrize("file", ["first-party.json", "plugins/a.json", "sets/a.toml", "sets"])
 def test_a_link_out_of_the_registry_is_refused(site, read, tmp_path: Path, file: str) -> None:
-    folder = site.registry("ft-registry", {"plugins/other.toml": OTHER})
+    folder = site.registry("ft-registry", {"plugins/other.json": other()})
     outside = tmp_path / "outside"
     outside.mkdir()
-    (outside / "a.toml").write_text(OTHER)
+    (outside / "a.toml").write_text(other())
     (folder / file).parent.mkdir(exist_ok=True)
     (folder / file).symlink_to(outside if file == "sets" else outside / "a.toml")
     with pytest.raises(InputError, match="leads out of the registry") as raised:

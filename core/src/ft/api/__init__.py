@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ft.api._markers import hookimpl
 from ft.api.adapter import Adapter
+from ft.api.answers import json_call, read_answer, typed_argument
 from ft.api.backend import Backend
 from ft.api.capability import VOCABULARY, Capabilities, Capability
 from ft.api.command import Command
@@ -32,12 +33,13 @@ from ft.api.examples import (
 from ft.api.exporter import Exporter
 from ft.api.kernel import Kernel
 from ft.api.model import TINY, Checkpoint, ModelFamily, ModelOptions
+from ft.api.online import OnlineOptions, OnlineTrainer, Rollout
 from ft.api.optimizer import Optimizer, OptimizerOptions
 from ft.api.plugin import Plugin, PluginOptions, RecipePath
 from ft.api.progress import Progress
 from ft.api.proof import KnownFailure, Limit
-from ft.api.quantizer import FrozenLinear, Quantizer
-from ft.api.reward import Reward, RewardOptions
+from ft.api.quantizer import FrozenLinear, OwnLayers, Prequantized, Quantizer
+from ft.api.reward import Reward, RewardOptions, time_limit
 from ft.api.run import Run
 from ft.api.source import Source
 from ft.api.state import Process, State
@@ -82,15 +84,19 @@ __all__ = [
     "Message",
     "ModelFamily",
     "ModelOptions",
+    "OnlineOptions",
+    "OnlineTrainer",
     "Optimizer",
     "OptimizerOptions",
     "Origin",
+    "OwnLayers",
     "Part",
     "Plugin",
     "PluginError",
     "PluginOptions",
     "Predictions",
     "Preference",
+    "Prequantized",
     "Process",
     "Progress",
     "Prompt",
@@ -99,6 +105,7 @@ __all__ = [
     "Rendered",
     "Reward",
     "RewardOptions",
+    "Rollout",
     "RowError",
     "Run",
     "RunError",
@@ -114,4 +121,8 @@ __all__ = [
     "Trainer",
     "TrainerOptions",
     "hookimpl",
+    "json_call",
+    "read_answer",
+    "time_limit",
+    "typed_argument",
 ]

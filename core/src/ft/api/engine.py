@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Sampling:
     """How the next token is chosen. A temperature of 0 takes the likeliest one.
 
-    ``stream`` is called with each piece of text as soon as it is written.
+    ``stream`` is called with each piece of text as soon as it is written. ``log_probs`` asks
+    for :attr:`Answer.log_probs`.
     """
 
     max_new_tokens: int = 512
@@ -26,6 +27,7 @@ class Sampling:
     repetition_penalty: float = 1.0
     seed: int | None = None
     stream: Callable[[str], None] | None = None
+    log_probs: bool = False
 
 
 @dataclass(slots=True)
@@ -34,15 +36,24 @@ class Answer:
 
     ``token_ids`` are the generated ids, a terminator included; ``finished`` is false where
     ``max_new_tokens`` cut it off. ``message`` is ``text`` parsed by the template.
+
+    ``log_probs`` has the log-probability of each of ``token_ids`` where the sampling asked for
+    them and the engine can say: that of the model's logits divided by the temperature (of the
+    logits as they are at a temperature of 0), before ``top_k``, ``top_p`` and the penalty.
     """
 
     text: str
     token_ids: Sequence[int]
     finished: bool
     message: Message
+    log_probs: Sequence[float] | None = None
 
 
 class Engine(Plugin):
-    """Generates text; implements :func:`ft_generate`."""
+    """Generates text; implements :func:`ft_generate`.
+
+    One that holds weights of its own, in another process say, starts and copies them in
+    :func:`ft_sync_weights`, and stops in :func:`ft_end_process`.
+    """
 
     kind = "engine"

@@ -127,9 +127,11 @@ def ft_patch_config(run: Run, config: PretrainedConfig) -> None:
 
 @hookspec(firstresult=True)
 def ft_quantization_config(run: Run, config: PretrainedConfig) -> Any | None:
-    """The quantization that ``from_pretrained`` applies on load (quantizer; first result).
+    """The quantization that is applied on load (quantizer; first result).
 
-    ``None`` leaves the weights as the checkpoint has them.
+    A quantization config of transformers, which ``from_pretrained`` gets, or
+    :class:`ft.api.OwnLayers`, by which the weights of a checkpoint go into layers of the
+    plugin's own as they are stored. ``None`` leaves the weights as the checkpoint has them.
     """
 
 
@@ -157,6 +159,16 @@ def ft_patch_model(run: Run, model: nn.Module) -> None:
 @hookspec
 def ft_prepare_model(run: Run, model: nn.Module) -> None:
     """Make a quantized model trainable, in place, before it is adapted (quantizer; all)."""
+
+
+@hookspec(firstresult=True)
+def ft_dequantize_model(run: Run, model: nn.Module) -> bool | None:
+    """Give the weights of a quantized checkpoint back as plain ones, in place (quantizer).
+
+    Fires in the place of :func:`ft_prepare_model` where a result is opened for an export, which
+    leaves a recipe's quantizer out and cannot leave out that of the checkpoint. Plain weights
+    have ``run.weight_dtype``. Returns true when done; without that the export is refused.
+    """
 
 
 @hookspec(firstresult=True)
@@ -265,10 +277,11 @@ def ft_render(run: Run, conversation: Conversation, generation_prompt: bool) -> 
 
 
 @hookspec(firstresult=True)
-def ft_parse_answer(run: Run, text: str) -> Message | None:
+def ft_parse_answer(run: Run, text: str, tools: Sequence[Mapping[str, Any]]) -> Message | None:
     """Read a generated answer back: reasoning, content, tool calls (template; first result).
 
-    ``text`` is what the model wrote, without the turn terminator.
+    ``text`` is what the model wrote, without the turn terminator. ``tools`` are those that the
+    conversation offers: a format that writes arguments as bare text has their types from there.
     """
 
 
@@ -492,6 +505,9 @@ def ft_run_started(run: Run) -> None:
 def ft_step_ended(run: Run, metrics: Mapping[str, float]) -> None:
     """The metrics of a step are told: of every ``log_every``-th step and of the last (all).
 
+    On an accelerator that is while the next step is computed already, so that the device never
+    waits for it; ``metrics`` says which step it was.
+
     ``metrics``: ``step``, ``epoch``, ``loss`` (mean over units), ``learning_rate``,
     ``grad_norm``, ``tokens`` (seen so far), ``tokens_per_second``, ``memory`` (bytes, peak),
     and what the trainer adds.
@@ -565,6 +581,17 @@ def ft_export(run: Run, folder: Path) -> Path | None:
     """Write the run's result in another form into ``folder`` (exporter; first result).
 
     Returns the path that the user hands to what serves it.
+    """
+
+
+@hookspec
+def ft_sync_weights(run: Run, model: nn.Module) -> None:
+    """The next answers are to come from ``model`` as it is now (engine; all).
+
+    Fires before the first generation, and before each later one where the weights may have
+    changed since: after an optimizer step, for another model, with another adapter in use. An
+    engine with weights of its own starts here the first time, and copies them; one that
+    generates with ``model`` itself does without. It is stopped in :func:`ft_end_process`.
     """
 
 

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from ft.api._markers import hookimpl
 from ft.api.plugin import Plugin, PluginOptions
 
 if TYPE_CHECKING:
+    from torch import nn
     from torch.optim import Optimizer as TorchOptimizer
     from torch.optim.lr_scheduler import LRScheduler
 
     from ft.api.run import Run
+
+Schedule = Literal[
+    "constant",
+    "linear",
+    "cosine",
+    "cosine-with-restarts",
+    "polynomial",
+    "warmup-stable-decay",
+    "inverse-sqrt",
+]
+SCHEDULE_OPTIONS: dict[str, tuple[str, float]] = {
+    "cycles": ("cosine-with-restarts", 2),
+    "power": ("polynomial", 2.0),
+    "decay": ("warmup-stable-decay", 0.1),
+}
+"""Option → the one schedule that has it, and what it is there unless it is given."""
+ENDLESS = ("constant", "inverse-sqrt")
+"""Schedules that fall to no end, and so have no learning rate there."""
 
 
 class OptimizerOptions(PluginOptions):
@@ -23,7 +42,7 @@ class OptimizerOptions(PluginOptions):
     weight_decay: float = Field(
         0.0, ge=0, description="decay of weight matrices; norms and biases never decay"
     )
-    schedule: Literal["constant", "linear", "cosine"] = Field(
+    schedule: Schedule = Field(
         "cosine", description="course of the learning rate after the warm-up"
     )
     warmup: float = Field(
@@ -32,10 +51,48 @@ class OptimizerOptions(PluginOptions):
     min_learning_rate: float = Field(
         0.0, ge=0, description="learning rate at the end of a falling schedule"
     )
+    cycles: int | None = Field(
+        None, ge=1, description="cosine-with-restarts: falls from the peak; 2 unless given"
+    )
+    power: float | None = Field(
+        None, gt=0, description="polynomial: the exponent of what is left to do; 2 unless given"
+    )
+    decay: float | None = Field(
+        None,
+        gt=0,
+        description="warmup-stable-decay: the steps that fall at the end, as warmup counts them; "
+        "0.1 unless given",
+    )
+
+    @field_validator("min_learning_rate")
+    @classmethod
+    def _fits_the_schedule(cls, value: float, info: ValidationInfo) -> float:
+        schedule, peak = info.data.get("schedule"), info.data.get("learning_rate")
+        if value and schedule in ENDLESS:
+            raise ValueError(f"schedule {schedule} has no end where this learning rate would hold")
+        if peak is not None and value > peak:
+            raise ValueError(f"the schedule falls, and learning_rate is only {peak:g}")
+        return value
+
+    @field_validator(*SCHEDULE_OPTIONS)
+    @classmethod
+    def _belongs_to_the_schedule(cls, value: Any, info: ValidationInfo) -> Any:
+        owner, default = SCHEDULE_OPTIONS[str(info.field_name)]
+        if info.data.get("schedule") == owner:
+            return default if value is None else value
+        if value is not None and "schedule" in info.data:
+            raise ValueError(
+                f"this belongs to schedule {owner}, and the schedule is {info.data['schedule']}"
+            )
+        return value
 
 
 class Optimizer(Plugin):
     """An optimizer; a subclass implements :func:`ft_build_optimizer`.
+
+    One of torch's or of a library is built there. One of its own is easiest written as
+    :class:`ft.api.per_parameter.PerParameter`, which steps after the backward pass or inside
+    of it.
 
     One that steps inside the backward pass does not accept ``gradient-accumulation``,
     ``gradient-clipping`` and ``data-parallel``, and does not provide ``step-closure``; its
@@ -71,3 +128,35 @@ class Optimizer(Plugin):
             {"params": others, "weight_decay": 0.0},
         ]
         return [group for group in groups if group["params"]]
+
+    def hidden_matrices(self, run: Run) -> list[nn.Parameter]:
+        """The trained matrices inside the layers, stacks of them (experts) included.
+
+        Embeddings, the output layer and modules beside the model are left out: methods that are
+        made for matrices treat those as vectors.
+        """
+        from torch import nn
+
+        output = run.model.get_output_embeddings()  # type: ignore[operator]
+        outer = {
+            id(parameter)
+            for module in run.model.modules()
+            if isinstance(module, nn.Embedding) or module is output
+            for parameter in module.parameters()
+        }
+        hidden = {id(parameter) for parameter in run.model.parameters()} - outer
+        return [p for _, p in run.trainable() if p.ndim >= 2 and id(p) in hidden]
+
+    def groups_by_matrix(self, run: Run, **settings: Any) -> list[dict]:
+        """The groups of :meth:`parameter_groups`, with :meth:`hidden_matrices` in one of their own.
+
+        ``settings`` are further keys of that group, by which an optimizer knows it.
+        """
+        matrices = self.hidden_matrices(run)
+        own = {"params": matrices, "weight_decay": self.options.weight_decay, **settings}
+        known = {id(parameter) for parameter in matrices}
+        others = [
+            {**group, "params": [p for p in group["params"] if id(p) not in known]}
+            for group in self.parameter_groups(run)
+        ]
+        return [group for group in (own, *others) if group["params"]]

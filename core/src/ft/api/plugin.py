@@ -66,7 +66,9 @@ class Plugin:
 
     samples: ClassVar[Sequence[Mapping[str, Any]]] = ({},)
     """Sets of options that the conformance kit tries the plugin with; one at least. A plugin
-    with an option that has no default gives it here."""
+    with an option that has no default gives it here. A value that is a function gets a folder
+    of the check's own, writes into it what the option is to name, if it is not there yet, and
+    returns the value."""
     limits: ClassVar[Mapping[str, Limit]] = {}
     """Capability words that the plugin has in part, or not yet."""
     known_failures: ClassVar[Sequence[KnownFailure]] = ()

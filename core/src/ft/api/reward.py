@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from pydantic import Field
 
 from ft.api.plugin import Plugin, PluginOptions
@@ -19,3 +25,27 @@ class Reward(Plugin):
     kind = "reward"
     Options = RewardOptions
     provides = frozenset({"rewards"})
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise :class:`TimeoutError` inside after ``seconds``: for scoring one answer.
+
+    It interrupts Python code, and C code that looks for signals, such as ``re``. Outside of the
+    main thread, and where there are no such signals (Windows), nothing is interrupted.
+    """
+    possible = threading.current_thread() is threading.main_thread()
+    if seconds is None or not possible or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise TimeoutError(f"took more than {seconds:g} s")
+
+    former = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)

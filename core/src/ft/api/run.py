@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,7 +32,8 @@ class Run:
     """One run of a recipe.
 
     ``folder`` is the run folder, ``source`` the model as the recipe names it, ``seed`` the
-    run's seed. Filled in as the pipeline goes: ``process`` and ``device``; ``model_folder``
+    run's seed. ``full_precision`` says that a base whose checkpoint is quantized is loaded with
+    plain weights, as for an export. Filled in as the pipeline goes: ``process`` and ``device``; ``model_folder``
     (the resolved checkpoint), ``config``, ``processor`` and ``tokenizer``, with ``new_tokens``
     (text to id) that an adapter has to train; ``data`` and ``eval_data`` (encoded rows);
     ``model`` (adapted, not wrapped), ``modules`` (trained beside it), ``optimizer``,
@@ -56,6 +57,7 @@ class Run:
         self.process = Process()
         self.device: torch.device
         self.weight_dtype: torch.dtype
+        self.full_precision = False
         self.model_folder: Path
         self.config: PretrainedConfig
         self.processor: Any = None
@@ -71,6 +73,8 @@ class Run:
         self.reported: dict[str, tuple[float, float]] = {}
         self.unscored: dict[str, tuple[int, int]] = {}
         self.meter: Any = None
+        self._changes = 0
+        self._synced: tuple[int, int] | None = None
         self.optimizer: Any = None
         self.scheduler: Any = None
         self.scaler: Any = None
@@ -178,6 +182,28 @@ class Run:
 
         return predictions(self, model, batch)
 
+    def hidden_states(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """What the output layer would get at each token, for a head that stands in its place.
+
+        Of shape (rows, length, width), in the model's type and with a graph; the layer itself
+        runs at a single position. Raises :class:`ft.api.InputError` for a model without one.
+        """
+        from ft.training.losses import hidden_states
+
+        return hidden_states(self, model, batch)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Matrix products in the trainer's ``precision``, as the loop computes its losses.
+
+        For what a plugin asks of a model outside of a step.
+        """
+        import torch
+
+        from ft.training.precision import choose_precision
+
+        precision = choose_precision(self.part("trainer").options.precision, self.device)
+        return torch.autocast(self.device.type, dtype=precision, enabled=precision != torch.float32)
+
     def load_base(self, folder: Path | None = None) -> nn.Module:
         """Load the base model afresh, patched, neither adapted nor in training mode.
 
@@ -205,12 +231,18 @@ class Run:
         if not done:
             raise InputError(f"{self.part('adapter')!r} cannot hold a second adapter ({name})")
 
-    def use_adapter(self, name: str | None) -> AbstractContextManager[None]:
+    @contextmanager
+    def use_adapter(self, name: str | None) -> Iterator[None]:
         """Forward with another adapter, or with the bare base for ``None``."""
         context = self.hook.ft_use_adapter(run=self, model=self.model, name=name)
         if context is None:
             raise InputError(f"{self.part('adapter')!r} cannot be switched off or swapped")
-        return context
+        self.weights_changed()
+        try:
+            with context:
+                yield
+        finally:
+            self.weights_changed()
 
     def initial_weights(self) -> AbstractContextManager[None] | None:
         """A context inside which the model is as it was before the first step.
@@ -237,6 +269,24 @@ class Run:
                     parameter.copy_(own[name])
         return copy.eval().requires_grad_(False)
 
+    def open_model(
+        self, source: str, *, same_vocabulary: bool = True, auto_class: str | None = None
+    ) -> Run:
+        """Another model beside the one that trains: a teacher, a judge.
+
+        ``source`` is what a recipe would name, or the folder of a finished run. The result is
+        a run of its own around it, on this run's device: its ``model`` is frozen and in
+        evaluation mode, and its ``tokenizer``, ``forward``, ``token_losses``, ``render`` and
+        so on are that model's. ``modules`` holds what was trained beside it. ``auto_class``
+        is the transformers class to build it with, where it is no language model.
+
+        With ``same_vocabulary`` raises :class:`ft.api.InputError` where a token id stands for
+        another text than in this run, before any weight is fetched or loaded.
+        """
+        from ft.pipeline.beside import open_model
+
+        return open_model(self, source, same_vocabulary=same_vocabulary, auto_class=auto_class)
+
     # -- data ------------------------------------------------------------------------------
 
     def render(self, conversation: Conversation, *, generation_prompt: bool = False) -> Rendered:
@@ -261,9 +311,9 @@ class Run:
         """Make a micro batch of encoded rows."""
         return self.hook.ft_collate(run=self, rows=rows)
 
-    def parse_answer(self, text: str) -> Message:
-        """Read generated text back into a message."""
-        return self.hook.ft_parse_answer(run=self, text=text)
+    def parse_answer(self, text: str, tools: Sequence[Mapping[str, Any]] = ()) -> Message:
+        """Read generated text back into a message; ``tools`` are those that were offered."""
+        return self.hook.ft_parse_answer(run=self, text=text, tools=tools)
 
     # -- generation and scores ---------------------------------------------------------------
 
@@ -274,9 +324,13 @@ class Run:
         model: nn.Module | None = None,
     ) -> list[Answer]:
         """Answer conversations with the model as it is now."""
+        model = model if model is not None else self.model
+        if self._synced != (id(model), self._changes):
+            self.hook.ft_sync_weights(run=self, model=model)
+            self._synced = (id(model), self._changes)
         answers = self.hook.ft_generate(
             run=self,
-            model=model if model is not None else self.model,
+            model=model,
             conversations=conversations,
             sampling=sampling or Sampling(),
         )
@@ -286,6 +340,13 @@ class Run:
                 hint="add an engine to the recipe, such as engine: transformers",
             )
         return list(answers)
+
+    def weights_changed(self) -> None:
+        """Have an engine with weights of its own copy them before it generates again.
+
+        Core says so at each optimizer step, and :meth:`tell_step` for a trainer's own loop.
+        """
+        self._changes += 1
 
     @property
     def rewards(self) -> dict[str, Plugin]:
@@ -346,7 +407,8 @@ class Run:
         """
         from ft.training.meter import reported
 
-        self.meter.report({**metrics, **reported(self)})
+        self.weights_changed()
+        self.meter.report({**metrics, **reported(self)}, self.meter.place())
 
     def evaluate(self, model: nn.Module | None = None) -> dict[str, float]:
         """Measure the evaluation sets by :func:`ft_compute_loss`, and ask the evaluators.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -34,6 +34,11 @@ class Template(Plugin):
     a turn. ``published`` names checkpoints whose published template this is (``org/name``), for
     the conformance kit to compare with.
 
+    ``exact`` is ``prompts`` where the published text writes the last answer otherwise than it asks
+    for it: it leaves out the thoughts that its prompt opens, or what ends the turn. A model that
+    is served sees prompts only, so those have to be equal; the last answer of a conversation that
+    asks for no further one may hold what the model really writes.
+
     ``provides`` says what of a conversation the format has a place for: ``system-text``,
     ``tools``, ``reasoning``. A conversation with more than that is refused: Jinja would leave
     out what it does not know, and nobody would see that the model never learns it.
@@ -43,10 +48,22 @@ class Template(Plugin):
     Options = TemplateOptions
     provides = frozenset({"chat-template", "system-text"})
 
-    def __init__(self, jinja: str, stop: Sequence[str] = (), published: Sequence[str] = ()):
+    def __init__(
+        self,
+        jinja: str,
+        stop: Sequence[str] = (),
+        published: Sequence[str] = (),
+        exact: Literal["everything", "prompts"] = "everything",
+    ):
         self.jinja = jinja
         self.stop = tuple(stop)
         self.published = tuple(published)
+        self.exact = exact
+
+    @property
+    def compared(self) -> tuple[bool, ...]:
+        """With and without a generation prompt: which renderings equal the published ones."""
+        return (False, True) if self.exact == "everything" else (True,)
 
     @hookimpl
     def ft_render(self, run: Run, conversation: Conversation, generation_prompt: bool) -> Rendered:

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -66,7 +67,7 @@ def info(plugin: str, as_json: bool) -> None:
     records = named(index, plugin)
     details = []
     for record in records:
-        description = _row(index, record, levels_of([record]))
+        description = _row(index, record, levels_of([record])) | {"proofs": _recorded(record)}
         if (record.state == "ok" or record.remembered) and not safe.is_on():
             from ft.cli.describe import describe
             from ft.plugins.load import failure_of, load
@@ -161,6 +162,27 @@ def _row(index: Index, record: Record, proved: Mapping[str, Level]) -> dict[str,
     }
 
 
+def _recorded(record: Record) -> list[dict[str, Any]]:
+    """The levels that registries record of the distribution; ``here`` is whether the wheel that
+    was proved has the files that are installed.
+    """
+    from ft.conformance.report import digest_of
+    from ft.registry.read import read_registries
+
+    files = f"sha256:{digest_of(record)}"
+    try:
+        listed = read_registries().published
+    except InputError as error:  # it hides nothing of what is installed
+        click.echo(f"recorded levels are not known: {error}", err=True)
+        return []
+    return [
+        {**asdict(proof), "here": proof.files == files, "registry": str(entry.source)}
+        for entry in listed
+        if entry.distribution == record.distribution
+        for proof in entry.proofs
+    ]
+
+
 def _print(index: Index, records: Sequence[Record], as_json: bool) -> None:
     """Print records: one table for each kind, all with the same columns."""
     proved = levels_of(records)
@@ -221,6 +243,10 @@ def _print_description(data: Mapping[str, Any]) -> None:
     if data["reason"]:
         click.echo(paragraph(data["reason"], indent=2))
     click.echo(f"  {_level_text(data)}")
+    for proof in data["proofs"]:
+        files = "these files" if proof["here"] else "files other than these"
+        said = f"L{proof['level']} by kit {proof['kit']} for {proof['version']}, {files}"
+        click.echo(paragraph(f"recorded: {said} ({proof['registry']})", indent=2))
     if data.get("about"):
         click.echo("\n" + "\n\n".join(_prose(part) for part in data["about"].split("\n\n")))
     if data.get("paper"):

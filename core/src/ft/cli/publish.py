@@ -29,8 +29,21 @@ WORKFLOW = Path(".github", "workflows", "publish.yml")
     help="Where wheel and registry entry go; unset: dist in the project's folder.",
 )
 @click.option("--no-kit", is_flag=True, help="Leave out the conformance kit, and so the proof.")
+@click.option(
+    "--proof",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A report of the kit from a machine with an accelerator, for level 3.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def publish(folder: Path, check: bool, output: Path | None, no_kit: bool, as_json: bool) -> int:
+def publish(
+    folder: Path,
+    check: bool,
+    output: Path | None,
+    no_kit: bool,
+    proof: Path | None,
+    as_json: bool,
+) -> int:
     """Check a release of the plugin project in FOLDER, and write its registry entry.
 
     Builds the wheel and looks at its metadata, names, files, changelog and level. Leaves with
@@ -45,10 +58,10 @@ def publish(folder: Path, check: bool, output: Path | None, no_kit: bool, as_jso
     wheel = build_wheel(folder, output or folder / "dist")
     registry = read_registries()
     # where there is no plugin, the kit has nothing to try
-    report = None if no_kit or not wheel.plugins else kit_report(wheel)
+    report = None if no_kit or not wheel.plugins else kit_report(wheel, proof)
     findings = examine(folder, wheel, registry, report)
     ready = all(finding.ok for finding in findings)
-    file = wheel.path.with_name(f"{wheel.distribution}.toml")
+    file = wheel.path.with_name(f"{wheel.distribution}.json")
     file.unlink(missing_ok=True)  # that of another state of the project
     if ready:
         file.write_text(entry(wheel, registry, report), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,19 +149,24 @@ def _row(known: Known) -> dict[str, Any]:
         "summary": record.summary,
         "match": [f"{group} {key}" for group, key in known.matches],
         "papers": list(known.papers),
+        "proofs": [asdict(proof) for proof in known.proofs],
         "registries": list(known.registries),
     }
 
 
 def _print(found: Sequence[Known]) -> None:
-    """One table for each kind: name, what is installed of it, who lists it, what it is for."""
+    """One table for each kind: name, what is installed of it, how far the newest wheel that a
+    registry knows is proved, who lists it, what it is for.
+    """
     wide = width() >= WIDE
-    header = ["name", *(["distribution"] if wide else []), "installed", "listed by", "summary"]
+    named = ["name", *(["distribution"] if wide else [])]
+    header = [*named, "installed", "level", "listed by", "summary"]
     rows = [
         [
             known.record.name,
             *([known.record.distribution] if wide else []),
             known.record.version if known.installed else "-",
+            f"L{known.proofs[-1].level}" if known.proofs else "-",
             ", ".join(dict.fromkeys(said.partition(":")[0] for said in known.registries)) or "-",
             known.record.summary,
         ]

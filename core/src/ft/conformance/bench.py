@@ -6,12 +6,22 @@ plugin under test in its place, reference plugins in the others.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Encoded, Example, InputError, ModelFamily, Plugin, Progress, Run
+from ft.api import (
+    Encoded,
+    Example,
+    InputError,
+    ModelFamily,
+    Plugin,
+    Prequantized,
+    Progress,
+    Run,
+)
 from ft.conformance.examples import examples_of
 from ft.conformance.subject import Subject
 from ft.conformance.tiny import write_tiny
@@ -117,6 +127,7 @@ def tiny_run(
     run.model_folder = subject.folder / "model"
     if not run.model_folder.exists():
         write_tiny(run.model_folder, family, model_type, template)  # type: ignore[arg-type]
+    run.model_folder = in_form_of(run.part("quantizer"), run)
     start_process(run, device)
     load_config(run)
     load_processor(run)
@@ -126,6 +137,22 @@ def tiny_run(
     run.data = random_rows() if rows is None else rows
     adapt(run)
     return run
+
+
+def in_form_of(quantizer: Plugin | None, run: Run) -> Path:
+    """The checkpoint of a run, for a quantizer of quantized ones written once more in its form."""
+    source = run.model_folder
+    if not isinstance(quantizer, Prequantized):
+        return source
+    target = source.with_name(f"{source.name}-{quantizer.name}")
+    if not target.exists():
+        plain = Run(Selection([run.family], DEFAULTS), folder=run.folder, progress=Told())
+        plain.model_folder = source
+        start_process(plain, "cpu")
+        load_config(plain)
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.safetensors"))
+        quantizer.write(plain.load_base(), target)
+    return target
 
 
 def reference_family(**sizes: Any) -> ModelFamily:

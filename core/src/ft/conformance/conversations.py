@@ -22,6 +22,8 @@ WEATHER = {
         },
     },
 }
+CALL_ID = "a1B2c3D4e"
+"""Nine letters and digits: what the strictest of the formats that show it asks for."""
 TIME = {"type": "function", "function": {"name": "now", "parameters": {}}}
 SYSTEM = "Be brief, says the system."
 ANSWERS = ("Oslo is a city.", "naïve 東京 <b> & co", "one\n\ntwo")
@@ -112,7 +114,8 @@ def _thoughtful(system: list[Message], question: Message, text: str) -> Iterator
 
 
 def _calling(question: Message, text: str) -> Iterator[list[Message]]:
-    call = ToolCall("get_weather", {"city": "Zürich", "days": 2, "deep": {"a": [1, None]}})
+    arguments = {"city": "Zürich", "days": 2, "deep": {"a": [1, None]}}
+    call = ToolCall("get_weather", arguments)
     plain = assistant(text, tool_calls=[ToolCall("get_weather", {"city": "Oslo"})])
     calling = assistant(text, tool_calls=[call])
     twice = assistant(text, tool_calls=[call, ToolCall("now", {})])
@@ -120,7 +123,10 @@ def _calling(question: Message, text: str) -> Iterator[list[Message]]:
     thought = assistant(text, reasoning="\nOne.\n")
     result = Message("tool", '{"sky": "blue"}', name="get_weather")
     answer = assistant(text)
+    known = assistant(text, tool_calls=[ToolCall("get_weather", arguments, id=CALL_ID)])
+    told = Message("tool", "4 °C", name="get_weather", tool_call_id=CALL_ID)
     yield [question]
+    yield [question, known, told, answer, question]
     yield [question, plain, result, answer]
     yield [question, calling]
     yield [question, calling, result]

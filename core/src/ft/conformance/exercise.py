@@ -72,7 +72,7 @@ def use_template(subject: Subject) -> Any:
     with ended(run):
         return [
             run.hook.ft_render(run=run, conversation=conversation, generation_prompt=False),
-            run.hook.ft_parse_answer(run=run, text=answer),
+            run.hook.ft_parse_answer(run=run, text=answer, tools=[]),
         ]
 
 

@@ -106,14 +106,15 @@ def first_difference(
     original: str,
     examples: Iterable[Conversation],
     variables: Mapping[str, Any],
+    prompts: Iterable[bool] = (False, True),
 ) -> tuple[int, str | None]:
     """How many renderings of a template equal those of the original, and the first that does not.
 
-    Each conversation is rendered with and without generation prompt. Where both refuse it, that
-    is no difference, and does not count.
+    Each conversation is rendered with and without generation prompt, or as ``prompts`` says.
+    Where both refuse it, that is no difference, and does not count.
     """
     compared = 0
-    for conversation, prompt in product(examples, (False, True)):
+    for conversation, prompt in product(examples, prompts):
         expected = text_of(original, conversation, prompt, variables)
         difference = explain(text_of(jinja, conversation, prompt, variables), expected)
         if difference:

@@ -13,6 +13,7 @@ from ft.conformance.bench import (
 )
 from ft.conformance.check import NotRun
 from ft.conformance.subject import Subject
+from ft.pipeline.load import load_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,8 @@ def quantized_and_not(subject: Subject, **parts: Any) -> tuple[Run, Run]:
     pair = unquantized(subject, **parts), unquantized(subject, "plain", **parts)
     plain = pair[1]
     plain.selection.leave_out(plain.part("quantizer"))
+    plain.model_folder = subject.folder / "model"
+    load_config(plain)
     for run in pair:
         run.model = run.load_base()
     return pair

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,8 @@ class Rendering:
         bare = text.rstrip()
         return bare.removesuffix(next((s for s in self.stops if s and bare.endswith(s)), ""))
 
-    def parse(self, text: str) -> Message:
-        return self.run.parse_answer(text)
+    def parse(self, text: str, tools: Sequence[Mapping[str, Any]] = ()) -> Message:
+        return self.run.parse_answer(text, tools)
 
 
 def end_of_turn(text: str, end: int, stops: list[str]) -> int | None:

@@ -285,14 +285,19 @@ def _replaced(before: State) -> Iterator[str]:
         if name not in before:
             if name.startswith("the registration "):
                 yield f"{name} is new"
-        elif name in after and after[name] is not before[name] and not _is_of_compiler(after[name]):
+        elif name in after and after[name] is not before[name] and not _is_of_torch(after[name]):
             yield f"{name} was replaced"
 
 
-def _is_of_compiler(function: Any) -> bool:
-    """Whether torch's compiler wrapped it, as it does with optimizers once it is imported."""
+def _is_of_torch(function: Any) -> bool:
+    """Whether torch wrapped it itself.
+
+    So it does with the step of an optimizer: for its profiler when the first one of a class is
+    made, and for its compiler once that is imported.
+    """
     code = getattr(function, "__code__", None)
-    return code is not None and "/torch/_dynamo/" in code.co_filename.replace("\\", "/")
+    by_compiler = code is not None and "/torch/_dynamo/" in code.co_filename.replace("\\", "/")
+    return by_compiler or getattr(function, "hooked", False)
 
 
 class _Libraries:

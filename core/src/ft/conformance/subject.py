@@ -38,7 +38,11 @@ class Subject:
 
     def bind(self, **options: Any) -> Any:
         """The plugin bound to its sample of options; ``options`` beat those."""
-        return self.plugin.bind(self.name, {**self.sample, **options})
+        given = {
+            name: value(self.folder / "sample") if callable(value) else value
+            for name, value in self.sample.items()
+        }
+        return self.plugin.bind(self.name, {**given, **options})
 
     def partner(self, kind: str) -> Plugin:
         """The plugin of another kind that goes with it, unbound."""

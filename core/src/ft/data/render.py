@@ -165,16 +165,19 @@ def agrees(run: Run, template: Template) -> bool | str:
     if own is None:
         return True
     variables = {**run.template_variables, **template.options.variables}
-    return first_difference(unmarked(template.jinja), own, variables) or True
+    return first_difference(unmarked(template.jinja), own, variables, template.compared) or True
 
 
-def first_difference(jinja: str, other: str, variables: Mapping[str, Any]) -> str | None:
+def first_difference(
+    jinja: str, other: str, variables: Mapping[str, Any], prompts: Sequence[bool] = (False, True)
+) -> str | None:
     """Where two templates first differ over the probe conversations, as a sentence.
 
+    ``prompts`` says whether to compare renderings without a generation prompt, with one, or both.
     A conversation that both refuse is no difference.
     """
     for name, conversation in PROBES.items():
-        for prompt in (False, True):
+        for prompt in prompts:
             one = _text_or_none(jinja, conversation, prompt, variables)
             two = _text_or_none(other, conversation, prompt, variables)
             if one == two:

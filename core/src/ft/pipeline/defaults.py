@@ -12,6 +12,7 @@ from ft.api import (
     Encoded,
     InputError,
     Message,
+    OwnLayers,
     Rendered,
     Run,
     TokenLosses,
@@ -95,6 +96,12 @@ class Defaults:
                 hint="use the config.json that was saved with these weights",
             )
         if missing := sorted(found["missing_keys"]):
+            if isinstance(quantization, OwnLayers):
+                raise InputError(
+                    f"the checkpoint lacks {missing[0]}, so its quantized weights cannot be read",
+                    where=str(folder),
+                    hint="fetch the checkpoint again",
+                )
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             run.progress.warn(
                 f"{folder}: the checkpoint lacks {', '.join(missing[:3])}{more}; these weights "
@@ -274,7 +281,11 @@ def _load(
     from safetensors import SafetensorError
 
     settings = _safetensors(run, folder)
-    if quantization is not None:
+    if isinstance(quantization, OwnLayers):
+        from ft.pipeline.stored import placing
+
+        settings["quantization_config"] = placing(folder, quantization)
+    elif quantization is not None:
         settings["quantization_config"] = quantization
     if _trusts(run, folder):
         settings["trust_remote_code"] = True

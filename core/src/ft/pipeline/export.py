@@ -23,7 +23,8 @@ def export_run(
 ) -> Path:
     """Write the result of the run in ``folder`` with an exporter plugin.
 
-    The base is loaded in float32, without the recipe's quantizer and kernels. The target
+    The base is loaded in float32, without the recipe's quantizer and kernels; the weights of a
+    checkpoint that is quantized itself are dequantized. The target
     appears when it is complete, tokenizer and template included; one that exists is refused.
     """
     plugin = choose_plugin(index, "exporter", exporter, options)
@@ -41,6 +42,7 @@ def export_run(
         overrides=("model.dtype=float32",),
         device=device,
     )
+    run.full_precision = True
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

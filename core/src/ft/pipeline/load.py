@@ -93,7 +93,16 @@ def load_base(run: Run, folder: Path | None = None) -> nn.Module:
     if folder is None and (options.new_tokens or options.vocabulary_multiple):
         grow_embeddings(run, model)
     run.hook.ft_patch_model(run=run, model=model)
-    run.hook.ft_prepare_model(run=run, model=model)
+    quantizer = run.part("quantizer")
+    if quantizer is None or not run.full_precision:
+        run.hook.ft_prepare_model(run=run, model=model)
+    elif not run.hook.ft_dequantize_model(run=run, model=model):
+        raise InputError(
+            f"the weights of this checkpoint are quantized, and quantizer {quantizer.name} cannot "
+            "give them back in full precision",
+            where=str(run.model_folder),
+            hint="serve base and adapter apart",
+        )
     loaded(1)
     return model
 

@@ -64,12 +64,14 @@ def open_run(
     leave_out: Collection[str] = (),
     overrides: Sequence[str] = (),
     device: str | None = None,
+    beside: Run | None = None,
 ) -> Run:
     """A run folder, or a model as a recipe would name it, with configuration and processor.
 
     ``plugins`` are selected beside those of the recipe; ``leave_out`` are keys of the recipe
     that are ignored, such as a quantizer when a full-precision base is wanted, and
-    ``overrides`` change values of a run's recipe.
+    ``overrides`` change values of a run's recipe. ``beside`` is a run that is under way: its
+    device and its place among the processes are shared, and nothing is seeded.
     """
     folder = Path(where)
     finished = (folder / RESOLVED).is_file()
@@ -88,7 +90,10 @@ def open_run(
     run = start(resolved, progress)
     run.selection = Selection([*resolved.selection.all(), *plugins], DEFAULTS)
     run.folder = folder
-    start_process(run, device or resolved.device)
+    if beside is None:
+        start_process(run, device or resolved.device)
+    else:
+        run.device, run.process = beside.device, beside.process
     load_config(run)
     load_processor(run)
     settle_template(run, resolved)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ft.api import InputError, Progress, Run
+from ft.api.optimizer import SCHEDULE_OPTIONS
 from ft.pipeline.folder import RESOLVED, run_folder
 from ft.pipeline.run import execute
 from ft.plugins.index import Index
@@ -15,7 +16,7 @@ from ft.recipe.resolve import resolve
 from ft.recipe.write import write_resolved, yaml_text
 from ft.training.checkpoint import checkpoints, step_of
 
-SCHEDULE = ("learning_rate", "min_learning_rate", "schedule", "warmup")
+SCHEDULE = ("learning_rate", "min_learning_rate", "schedule", "warmup", *SCHEDULE_OPTIONS)
 """Options of the optimizer that its state does not depend on."""
 
 

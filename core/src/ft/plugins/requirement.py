@@ -16,7 +16,9 @@ from ft.plugins.record import normalize
 
 _BOUND = r"(?:===|[<>=!~]=|[<>])\s*[\w.*+!-]+"
 _PLAIN = re.compile(
-    rf"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*({_BOUND}(?:\s*,\s*{_BOUND})*)?", re.ASCII
+    # a name, extras (which say nothing of its own version), bounds
+    rf"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:\[[\w\s,.-]*\]\s*)?({_BOUND}(?:\s*,\s*{_BOUND})*)?",
+    re.ASCII,
 )
 _CLAUSE = re.compile(r"\s*(>=|<=|==|!=|<|>)\s*(\d+(?:\.\d+)*)\s*")
 _RELEASE = re.compile(r"\d+(?:\.\d+)*")

@@ -1,4 +1,4 @@
-"""What a recipe leaves out and a checkpoint or a data file says: family and data format.
+"""What a recipe leaves out and a checkpoint or a data file says: family, quantizer, data format.
 
 Nothing is guessed: what two plugins claim equally, or none does, is asked for.
 """
@@ -58,7 +58,74 @@ def infer_family(
     return record, f"nothing: no installed model plugin claims model_type {model_type}"
 
 
-def _single(records: Sequence[Record], what: str, place: str) -> Record:
+def quantization_of(config: Mapping[str, Any]) -> str | None:
+    """How the weights of a checkpoint are quantized, as its configuration says; ``None``: not.
+
+    That is ``quant_method``, or where it is missing the flag that is set in its place.
+    """
+    inner = config.get("text_config")
+    found = config.get("quantization_config") or (
+        inner.get("quantization_config") if isinstance(inner, dict) else None
+    )
+    if not isinstance(found, dict):
+        return None
+    flags = (key for key, value in found.items() if key.startswith("load_in_") and value is True)
+    return str(found.get("quant_method") or next(flags, "an unknown method"))
+
+
+def infer_quantizer(
+    index: Index, folder: Path, written: Record | None, place: str
+) -> tuple[Record, str] | None:
+    """The quantizer that reads the weights in ``folder``; ``None`` where they are plain.
+
+    ``written`` is the one that the recipe names. Of several that read the form it decides.
+    """
+    file = folder / "config.json"
+    method = quantization_of(read_config(folder, place)) if file.is_file() else None
+    if method is None:
+        return None
+    claims = index.match("quantization", method)
+    said = f"the weights of this checkpoint are quantized already ({method} in config.json)"
+    if not claims:
+        raise InputError(
+            f"{said}, and no installed quantizer reads that",
+            where=place,
+            hint=_providers(method),
+        )
+    if written is None:
+        record = _single(claims, f"quantization {method}", place, "quantizer")
+        return record, f"quant_method {method} in config.json"
+    if written not in claims:
+        names = " or ".join(sorted(record.name for record in claims))
+        raise InputError(
+            f"{said}, and quantizer {written.name} does not read that",
+            where=place,
+            hint=f"leave quantizer out, or write quantizer: {names}",
+        )
+    return written, ""
+
+
+def _providers(method: str) -> str:
+    """Which distributions read weights of a form, as registries say."""
+    from ft.registry.read import read_registries
+
+    try:
+        listed = read_registries().published
+    except InputError as error:  # what is wrong with a registry must not hide what is wrong here
+        return f"which distribution has one is not known: {error}"
+    found = {
+        plugin.id: entry.distribution
+        for entry in listed
+        for plugin in entry.plugins
+        if ("quantization", method) in plugin.matches
+    }
+    if not found:
+        return "no registry lists one; take a checkpoint of this model that is not quantized"
+    provided = " and ".join(sorted(found.values()))
+    return f"{provided} provides it: ft plugins add {min(found)}"
+
+
+def _single(records: Sequence[Record], what: str, place: str, key: str = "family") -> Record:
     if len(records) > 1:
         names = [record.name for record in records]
         if len(set(names)) < len(names):
@@ -66,7 +133,7 @@ def _single(records: Sequence[Record], what: str, place: str) -> Record:
         raise InputError(
             f"{' and '.join(sorted(names))} both claim {what}",
             where=place,
-            hint=f"choose one: family: {sorted(names)[0]}",
+            hint=f"choose one: {key}: {sorted(names)[0]}",
         )
     return records[0]
 

@@ -17,7 +17,7 @@ from ft.plugins.index import Index, Record
 from ft.plugins.load import load
 from ft.plugins.selection import Selection
 from ft.recipe.document import Node
-from ft.recipe.infer import ANY, infer_family, infer_format, installed
+from ft.recipe.infer import ANY, infer_family, infer_format, infer_quantizer, installed
 from ft.recipe.keys import (
     DATA,
     EVAL_DATA,
@@ -94,7 +94,8 @@ class _Resolver:
         model, folder = self._model()
         data, eval_data = self._data(DATA), self._data(EVAL_DATA)
         fixed = [model, *(entry.part for entry in (*data, *eval_data))]
-        parts = complete(self.recipe, self.index, fixed, self._family_template(model))
+        inferred = {**self._family_template(model), **self._quantizer(folder)}
+        parts = complete(self.recipe, self.index, fixed, inferred)
         self._require(self.required, {part.key[0] for part in parts})
         bound = self._bind(parts)
         own = self._run_keys()
@@ -238,6 +239,25 @@ class _Resolver:
                 self._infer(("template",), None, f"{by}, whose template {wanted} is not installed")
             return {}
         return {"template": Node(self.template_names[0], f"inferred from {by}")}
+
+    def _quantizer(self, folder: Path) -> dict[str, Node]:
+        """The quantizer of a checkpoint that is quantized already."""
+        written = self.recipe.get("quantizer")
+        name = written.value.get("name") if written and written.value else None
+        named = find(self.index, "quantizer", name) if name and name.value else None
+        place = (name or written or self.recipe.root.value[MODEL].value["source"]).place
+        found = infer_quantizer(self.index, folder, named, place)
+        if found is None or named is not None:
+            return {}
+        record, origin = found
+        if written is not None and written.value is None:
+            raise InputError(
+                f"quantizer is null, and the weights of this checkpoint are quantized: {origin}",
+                where=written.place,
+                hint="remove the line, or take a checkpoint that is not quantized",
+            )
+        self.progress.say(f"quantizer: {record.name} (inferred from {origin})")
+        return {"quantizer": Node(record.name, f"inferred from {origin}")}
 
     def _template_choices(self, bound: Mapping[Key, Plugin]) -> tuple[Plugin, ...]:
         """The family's templates, bound alike; which one the checkpoint has is found on load."""

@@ -23,6 +23,7 @@ from ft.registry.model import (
 )
 
 DISTRIBUTION = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TEXTS = "a list of texts"
 _FORMS: Mapping[str, Any] = {
     "text": lambda v: isinstance(v, str),
@@ -51,7 +52,7 @@ _PLUGIN = {
     "matches": "a table of lists of texts",
     "papers": _TEXTS,
 }
-_PROOF = {"version": "text", "level": "number", "kit": "text", "wheel": "text"}
+_PROOF = {"version": "text", "level": "number", "kit": "text", "wheel": "text", "files": "text"}
 _ADVISORY = {"distribution": "text", "reason": "text", "lowest_good": "text", "link": "text"}
 _SET = {
     "summary": "text",
@@ -64,15 +65,18 @@ _SET = {
 }
 
 
-def published(data: Mapping[str, Any], source: Source) -> Published:
+def published(data: Any, source: Source) -> Published:
     """A published distribution. Raises :class:`ft.errors.InputError`."""
     _check(data, _PUBLISHED, ("distribution", "plugins"), source)
     for plugin in data["plugins"]:
         _check(plugin, _PLUGIN, ("kind", "name"), source)
     for proof in data.get("proofs", ()):
-        _check(proof, _PROOF, tuple(_PROOF), source)
-        if not re.fullmatch(r"sha256:[0-9a-f]{64}", proof["wheel"]):
-            raise InputError("a proof's wheel must be sha256: and 64 digits", where=str(source))
+        _check(proof, _PROOF, ("version", "level", "kit", "wheel"), source)
+        for key in ("wheel", "files"):
+            if not _DIGEST.fullmatch(proof.get(key, proof["wheel"])):
+                raise InputError(
+                    f"a proof's {key} must be sha256: and 64 digits", where=str(source)
+                )
     return Published(
         distribution=_distribution(data["distribution"], source),
         source=source,
@@ -136,9 +140,9 @@ def _table_of(value: Any, form: str) -> bool:
     return isinstance(value, dict) and all(map(_FORMS[form], value.values()))
 
 
-def _check(
-    data: Mapping[str, Any], known: Mapping[str, str], required: tuple[str, ...], source: Source
-) -> None:
+def _check(data: Any, known: Mapping[str, str], required: tuple[str, ...], source: Source) -> None:
+    if not isinstance(data, dict):
+        raise InputError("must be keys with their values", where=str(source))
     for key, value in data.items():
         if key not in known:
             hint = f"known: {', '.join(known)}"

@@ -56,6 +56,9 @@ class Proof:
     kit: str
     wheel: str
     """``sha256:…`` of the wheel."""
+    files: str = ""
+    """``sha256:…`` of the files that it installs (:func:`ft.conformance.report.digest_of`), by
+    which an installation is known to be of this wheel; empty where nobody said."""
 
 
 @dataclass(frozen=True, slots=True)

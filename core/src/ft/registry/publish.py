@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ft.registry.entry import published
 from ft.registry.lookalike import lookalike
 from ft.registry.model import Published, Registry, Source
 from ft.registry.read import FIRST
+from ft.registry.shared import shared_by
 from ft.registry.wheel import Wheel, stray_files
 
 CHANGELOG = "CHANGELOG.md"
@@ -79,7 +80,8 @@ def entry(wheel: Wheel, registry: Registry, report: Mapping[str, Any] | None) ->
     listed today, and so are the proofs of other versions. With ``report`` there is one of this.
     """
     before = next((p for p in registry.published if p.distribution == wheel.distribution), None)
-    proofs = [p for p in before.proofs if p.version != wheel.version] if before else []
+    kept = [p for p in before.proofs if p.version != wheel.version] if before else []
+    proofs = [{key: v for key, v in asdict(p).items() if v != ""} for p in kept]
     data: dict[str, Any] = {
         "distribution": wheel.distribution,
         "summary": wheel.header("Summary"),
@@ -90,16 +92,25 @@ def entry(wheel: Wheel, registry: Registry, report: Mapping[str, Any] | None) ->
             _entry_of_plugin(wheel, before, kind, name, value)
             for kind, name, value in wheel.plugins
         ],
-        "proofs": [
-            {"version": p.version, "level": p.level, "kit": p.kit, "wheel": p.wheel} for p in proofs
-        ],
     }
     if report is not None:
-        proof = {"level": _level(report), "kit": str(report["kit"]["version"])}
-        data["proofs"].append({"version": wheel.version, **proof, "wheel": wheel.digest})
+        proofs.append(proof(wheel, report))
+    if proofs:
+        data["proofs"] = proofs
     # what a registry would refuse is not to be sent to one
-    published(data, Source("", f"{wheel.distribution}.toml"))
-    return _toml(data)
+    published(data, Source("", f"{wheel.distribution}.json"))
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def proof(wheel: Wheel, report: Mapping[str, Any]) -> dict[str, Any]:
+    """The level that the conformance kit found a wheel to have, as an entry says it."""
+    return {
+        "version": wheel.version,
+        "level": _level(report),
+        "kit": str(report["kit"]["version"]),
+        "wheel": wheel.digest,
+        "files": f"sha256:{report['plugins'][0]['files']}",
+    }
 
 
 def _metadata(wheel: Wheel) -> Iterator[Problem]:
@@ -212,7 +223,12 @@ def _name(wheel: Wheel, registry: Registry) -> Iterator[Problem]:
 
 
 def _changelog(folder: Path, version: str) -> Iterator[Problem]:
-    files = [folder / CHANGELOG, *(f for part in FRAGMENTS for f in (folder / part).glob("*.md"))]
+    shared = shared_by(folder)
+    files = [
+        file
+        for place in (folder, *([shared.root] if shared else []))
+        for file in (place / CHANGELOG, *(f for p in FRAGMENTS for f in (place / p).glob("*.md")))
+    ]
     # 0.1.0 is neither in 10.1.0 nor in 0.1.0.1
     mention = re.compile(rf"(?<![\w.]){re.escape(version)}(?!\w|\.\w)")
     text = "\n".join(f.read_text(encoding="utf-8", errors="replace") for f in files if f.is_file())
@@ -290,19 +306,3 @@ def _entry_of_plugin(
         "papers": [paper for plugin in listed for paper in plugin.papers],
     }
     return {key: said for key, said in found.items() if said}
-
-
-def _toml(data: Mapping[str, Any]) -> str:
-    """An entry as TOML: texts and numbers first, then a table for each plugin and proof."""
-    tables = [(key, table) for key in ("plugins", "proofs") for table in data[key]]
-    lines = [f"{key} = {_value(v)}" for key, v in data.items() if isinstance(v, str)]
-    for key, table in tables:
-        lines += ["", f"[[{key}]]", *(f"{name} = {_value(v)}" for name, v in table.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key} = {_value(v)}' for key, v in value.items())}}}"
-    # texts, numbers and lists of texts are written alike in JSON
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from ft.plugins.index import Index, MatchEntry
 from ft.plugins.record import Record
-from ft.registry.model import Published, PublishedPlugin, Registry
+from ft.registry.model import Proof, Published, PublishedPlugin, Registry
 
 _WILD = re.compile(r"[*?[]")
 
@@ -20,13 +20,14 @@ class Known:
     """One plugin of one distribution: installed, listed by registries, or both.
 
     ``record`` is the installed plugin, or one without version and location that stands for it.
-    ``matches`` are all keys that lead to it, ``papers`` references, and ``registries`` the files
-    that list it.
+    ``matches`` are all keys that lead to it, ``papers`` references, ``proofs`` the levels that
+    registries record of its distribution, and ``registries`` the files that list it.
     """
 
     record: Record
     matches: tuple[tuple[str, str], ...] = ()
     papers: tuple[str, ...] = ()
+    proofs: tuple[Proof, ...] = ()
     registries: tuple[str, ...] = ()
 
     @property
@@ -115,5 +116,6 @@ def _known(
         record,
         tuple(dict.fromkeys(matches)),
         tuple(dict.fromkeys(paper for _, plugin in listed for paper in plugin.papers)),
+        tuple(dict.fromkeys(proof for published, _ in listed for proof in published.proofs)),
         tuple(dict.fromkeys(str(published.source) for published, _ in listed)),
     )

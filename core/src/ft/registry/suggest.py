@@ -14,7 +14,7 @@ from typing import Any
 from ft.data.files import data_files
 from ft.data.read import first_row
 from ft.kinds import KINDS
-from ft.recipe.infer import ANY, read_config
+from ft.recipe.infer import ANY, quantization_of, read_config
 from ft.recipe.keys import DATA, EVAL_DATA, MODEL, PART_KINDS
 from ft.recipe.read import Recipe, read_recipe
 from ft.recipe.sources import FILE_SCHEME, GROUP, split_source
@@ -50,7 +50,7 @@ def suggest(path: Path, catalogue: Catalogue) -> list[Need]:
     if path.suffix.lower() in RECIPES:
         return list(dict.fromkeys(_of_recipe(read_recipe(path), catalogue)))
     if (path / CONFIG).is_file():
-        return [_of_checkpoint(path, (), catalogue)]
+        return list(_of_checkpoint(path, (), catalogue))
     return [_of_data(path, {}, catalogue)]
 
 
@@ -61,9 +61,17 @@ def missing(needs: Sequence[Need]) -> list[str]:
     return list(dict.fromkeys(record.distribution for record in wanted))
 
 
-def _of_checkpoint(folder: Path, names: Sequence[str], catalogue: Catalogue) -> Need:
+def _of_checkpoint(folder: Path, names: Sequence[str], catalogue: Catalogue) -> Iterator[Need]:
     config = read_config(folder, str(folder))
-    place = str(folder / CONFIG)
+    yield _of_family(config, str(folder / CONFIG), names, catalogue)
+    if method := quantization_of(config):
+        found = tuple(catalogue.match("quantization", method))
+        yield Need(f"quantization {method}", str(folder / CONFIG), found)
+
+
+def _of_family(
+    config: Mapping[str, Any], place: str, names: Sequence[str], catalogue: Catalogue
+) -> Need:
     for name in filter(None, (*names, str(config.get("_name_or_path", "")))):
         if found := catalogue.match("checkpoint", name):
             return Need(f"checkpoint {name}", place, tuple(found))
@@ -91,7 +99,7 @@ def _of_recipe(recipe: Recipe, catalogue: Catalogue) -> Iterator[Need]:
             if family := node.value.get("family"):
                 yield _named("model", family.value, family.place, catalogue)
             elif scheme == FILE_SCHEME:
-                yield _of_checkpoint(Path(rest), (written.value,), catalogue)
+                yield from _of_checkpoint(Path(rest), (written.value,), catalogue)
             elif found := catalogue.match("checkpoint", written.value):
                 yield Need(f"checkpoint {written.value}", written.place, tuple(found))
         elif key in (DATA, EVAL_DATA):

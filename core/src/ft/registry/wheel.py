@@ -21,6 +21,7 @@ from ft.errors import InputError, RunError
 from ft.plugins.metadata import parse_entry_points
 from ft.plugins.record import normalize
 from ft.plugins.scan import MATCH_GROUPS, REGISTRY_GROUP
+from ft.registry.shared import PYPROJECT, completed, shared_by
 
 _TEST = re.compile(r"test_.*\.py|conftest\.py")
 
@@ -84,10 +85,11 @@ class Wheel:
 def build_wheel(folder: Path, output: Path) -> Wheel:
     """Build the project in ``folder`` into ``output``, with uv, as an index will get it.
 
-    Raises :class:`ft.errors.InputError` where there is no project, and
-    :class:`ft.errors.RunError` where it cannot be built.
+    What a repository says of all its projects is added (:mod:`ft.registry.shared`). Raises
+    :class:`ft.errors.InputError` where there is no project, and :class:`ft.errors.RunError`
+    where it cannot be built.
     """
-    if not (folder / "pyproject.toml").is_file():
+    if not (folder / PYPROJECT).is_file():
         raise InputError(
             "has no pyproject.toml",
             where=str(folder),
@@ -95,8 +97,10 @@ def build_wheel(folder: Path, output: Path) -> Wheel:
         )
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output) as scratch:
+        shared = shared_by(folder)
+        project = completed(folder, shared, Path(scratch, "project")) if shared else folder
         # what is taken from beside the project (tool.uv.sources) is there on no other machine
-        command = ("build", "--wheel", "--no-sources", "--out-dir", scratch, folder)
+        command = ("build", "--wheel", "--no-sources", "--out-dir", scratch, project)
         run_uv(*command, failed=f"the wheel of {folder} cannot be built")
         (built,) = Path(scratch).glob("*.whl")
         return read_wheel(built.replace(output / built.name))
@@ -135,12 +139,13 @@ def stray_files(wheel: Wheel) -> list[str]:
     return list(stray)
 
 
-def kit_report(wheel: Wheel) -> dict[str, Any]:
+def kit_report(wheel: Wheel, proof: Path | None = None) -> dict[str, Any]:
     """What ``ft plugins test --json`` finds of the plugins of a wheel, installed by itself.
 
     It runs in a process of its own, with the wheel's files before all else on the path and
     beside this environment's core: no file of the project's folder can take the place of one
-    that the wheel lacks. Raises :class:`ft.errors.RunError` where there is no report.
+    that the wheel lacks. With ``proof``, a report of the kit from a machine with an accelerator,
+    level 3 is asked for as well. Raises :class:`ft.errors.RunError` where there is no report.
     """
     with tempfile.TemporaryDirectory() as scratch:
         site, work = Path(scratch, "site"), Path(scratch, "work")
@@ -153,6 +158,8 @@ def kit_report(wheel: Wheel) -> dict[str, Any]:
         before = os.environ.get("PYTHONPATH")
         path = os.pathsep.join([str(site), *([before] if before else [])])
         command = [sys.executable, "-m", "ft", "plugins", "test", "--dist", wheel.distribution]
+        if proof is not None:
+            command += ["--level", "3", "--proof", str(proof.absolute())]
         done = subprocess.run(
             [*command, "--json", "report.json"],
             # a folder without a project's policy, and without its packages

@@ -134,5 +134,12 @@ def updates_of(run: Run, model: Any, batches: list[Batch]) -> Iterator[list[Micr
         yield [counted(run, batch) for batch in batches]
         return
     given = [run.to_device(batch) for batch in batches]
-    for made in run.hook.ft_make_batches(run=run, model=model, batches=given):
-        yield [counted(run, batch) for batch in made]
+    # measured in the precision of the forward passes that are compared with it
+    with run.autocast():
+        made = iter(run.hook.ft_make_batches(run=run, model=model, batches=given))
+    while True:
+        with run.autocast():
+            update = next(made, None)
+        if update is None:
+            return
+        yield [counted(run, batch) for batch in update]

@@ -160,6 +160,7 @@ def load_weights(run: Run, folder: Path) -> None:
     with _readable(folder):
         tensors = load_file(folder / "model.safetensors", device=str(run.device))
     run.hook.ft_restore_state(run=run, model=run.model, tensors=tensors)
+    run.weights_changed()
 
 
 def _set_rates(run: Run, rates: list[float]) -> None:

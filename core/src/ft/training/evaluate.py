@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Run, TrainerOptions
+from ft.api import Run
 from ft.training.batches import micro_batch_size, updates_of
 from ft.training.checkpoint import random_state, set_random_state
 from ft.training.losses import compute_loss
 from ft.training.meter import reported
-from ft.training.precision import choose_precision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,16 +20,10 @@ def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
     """Mean loss and metrics on each evaluation set, and what the evaluators measure."""
     import torch
 
-    options: TrainerOptions = run.part("trainer").options
     size = micro_batch_size(run)  # as in training, so that what fits there fits here
-    precision = choose_precision(options.precision, run.device)
     wide = torch.float32 if run.device.type == "mps" else torch.float64
     metrics: dict[str, float] = {}
-    with (
-        measuring(run, model),
-        torch.no_grad(),
-        torch.autocast(run.device.type, dtype=precision, enabled=precision != torch.float32),
-    ):
+    with measuring(run, model), torch.no_grad(), run.autocast():
         for name, data in run.eval_data.items():
             sums: dict[str, Any] = {}
             units = 0.0

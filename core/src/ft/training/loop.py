@@ -27,7 +27,6 @@ from ft.training.memory import Memory, explained
 from ft.training.meter import reported
 from ft.training.metrics import StepMetrics, UpdateMetrics
 from ft.training.order import Order
-from ft.training.precision import choose_precision
 from ft.training.sample import sample
 
 if TYPE_CHECKING:
@@ -70,6 +69,7 @@ class Loop:
         self.guards, self.memory, self.best = Guards(run), Memory(run), Best(run)
         # to walk through the modules of a model takes milliseconds, and a step has some eighty
         self.trained = [parameter for _, parameter in run.trainable()]
+        self.unread: StepMetrics | None = None
 
     def run_steps(self) -> None:
         run, options, state = self.run, self.options, self.run.state
@@ -79,7 +79,6 @@ class Loop:
         self.model.train()
         if state.stop:  # it had ended when it was saved; only its result is missing
             return
-        unread: StepMetrics | None = None
         upcoming = Upcoming(run, order.batches(state.step, state.total_steps))
         for data in upcoming:
             updates = self.take_data_step(data)
@@ -88,8 +87,7 @@ class Loop:
             metrics = StepMetrics(data.step + 1, updates, reported(run))
             # from here to the first number that is read, the device works and nobody waits
             upcoming.prepare()
-            if unread is not None:
-                self.guards.numbers(unread)
+            self.read_metrics()
             state.step = data.step + 1
             state.epoch = state.step / order.steps_per_epoch
             stopping = agree_to_stop(run)
@@ -97,21 +95,29 @@ class Loop:
             logging = last or state.step % options.log_every == 0
             evaluating = last or state.step % eval_every == 0
             saving = last or (options.save_every and state.step % options.save_every == 0)
-            unread = metrics
-            if logging or saving or (evaluating and run.eval_data):
-                self.guards.numbers(metrics)
-                unread = None
-            if logging:
-                self.guards.logged(run.meter.report({**metrics.read, **state.adapted}))
+            metrics.place = run.meter.place() if logging else None
+            self.unread = metrics
+            # one step late where a device works on: it would have nothing to do meanwhile
+            if last or saving or (evaluating and run.eval_data) or not metrics.on_the_way:
+                self.read_metrics()
             if evaluating and run.eval_data:
                 self.evaluate()
                 saving = saving or self.best.is_newest()
             # asked again: who was told of the step or of the evaluation may want to stop
             stopping = stopping or agree_to_stop(run)
             if saving or stopping:
-                self.save(metrics)
+                self.save()
             if stopping:
                 return
+
+    def read_metrics(self) -> None:
+        """Look at the newest metrics that nobody has read yet; tell them if they are logged."""
+        metrics, self.unread = self.unread, None
+        if metrics is None:
+            return
+        self.guards.numbers(metrics)
+        if metrics.place is not None:
+            self.guards.logged(self.run.meter.report(metrics.read, metrics.place))
 
     def evaluate(self) -> None:
         """Measure, now and then sample, and see whether it gets any better."""
@@ -127,9 +133,9 @@ class Loop:
             run.state.stop = True
         run.meter.pause()
 
-    def save(self, metrics: StepMetrics) -> None:
+    def save(self) -> None:
         """Save a step that is known to be sound."""
-        self.guards.numbers(metrics)
+        self.read_metrics()
         spared = self.best.step(), self.guards.spared()
         save_checkpoint(self.run, self.options.keep_checkpoints, spared)
         self.run.meter.pause()
@@ -166,25 +172,20 @@ class Loop:
         learning_rate = run.scheduler.get_last_lr()[0]
         run.scaler.step(run.optimizer)
         run.scaler.update()
+        run.weights_changed()
         run.hook.ft_step_taken(run=run, model=self.model)
         run.optimizer.zero_grad(set_to_none=True)
         return UpdateMetrics(run, sums, units, grad_norm=grad_norm, learning_rate=learning_rate)
 
     def accumulate(self, micro: list[MicroBatch], units: float) -> dict[str, Any]:
         """Sum the gradients of one step; returns the sums of its loss and its metrics."""
-        import torch
-
         run, model = self.run, self.model
-        precision = choose_precision(self.options.precision, run.device)
-        autocast = torch.autocast(
-            run.device.type, dtype=precision, enabled=precision != torch.float32
-        )
         scale = run.process.world_size / max(units, 1e-9)  # processes' gradients are averaged
         sums: dict[str, Any] = {}
         for number, one in enumerate(micro, 1):
             apart = number < len(micro) and hasattr(model, "no_sync")
             with model.no_sync() if apart else nullcontext():  # type: ignore[operator]
-                with autocast:
+                with run.autocast():
                     loss = compute_loss(run, model, one.batch, one.units)
                 if not loss.total.requires_grad:
                     raise RunError(

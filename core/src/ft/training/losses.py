@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from ft.api import Batch, Loss, Predictions, Run, TokenLosses
+from ft.api import Batch, InputError, Loss, Predictions, Run, TokenLosses
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +56,7 @@ def token_losses(
         outputs = run.forward(model, batch)
     logits: Tensor = outputs.logits
     if not seen:  # no output layer, or one whose weights are used without calling it
-        logits = at_places(logits, batch, places)
+        outputs.logits = logits = at_places(logits, batch, places)
     losses = functional.cross_entropy(
         logits.reshape(-1, logits.shape[-1]).float(),
         batch["input_ids"].flatten()[places + 1],
@@ -96,6 +96,24 @@ def predictions(run: Run, model: nn.Module, batch: Batch) -> Predictions | None:
         return None
     targets = batch["input_ids"].flatten()[places + 1]
     return Predictions(seen[0], targets, *_columns(batch, places), head, outputs)
+
+
+def hidden_states(run: Run, model: nn.Module, batch: Batch) -> Tensor:
+    """What the output layer would get at each token, of shape (rows, length, width)."""
+    seen: list[Tensor] = []
+
+    def select(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        seen.append(args[0])
+        return (args[0][:1, -1:], *args[1:])
+
+    with before_head(run, model, select):
+        run.forward(model, batch)
+    if not seen:
+        raise InputError(
+            "this model does not call an output layer, in whose place a head could stand"
+        )
+    # virtual tokens in front of the sequence shift the positions
+    return seen[0][:, seen[0].shape[1] - batch["input_ids"].shape[1] :]
 
 
 def predicting_places(batch: Batch) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from ft.api import Run
 
@@ -18,21 +19,28 @@ class Meter:
         """Start the clock anew: what was done since the last report is no training."""
         self.since, self.tokens = time.perf_counter(), self.run.state.tokens
 
-    def report(self, metrics: dict[str, float]) -> dict[str, float]:
-        """Complete a step's metrics, keep them, tell progress and observers; returns them."""
+    def place(self) -> dict[str, float]:
+        """What the line of a step says of where the run stands."""
+        state = self.run.state
+        counted = {"step": state.step, "epoch": round(state.epoch, 4), "tokens": state.tokens}
+        return {**counted, **state.adapted}
+
+    def report(self, metrics: Mapping[str, float], place: Mapping[str, float]) -> dict[str, float]:
+        """Complete a step's metrics, keep them, tell progress and observers; returns them.
+
+        ``place`` is :meth:`place` as it was at the end of that step.
+        """
         run, state, now = self.run, self.run.state, time.perf_counter()
         seconds = now - self.since
         state.seconds += seconds
         line = {
-            "step": state.step,
-            "epoch": round(state.epoch, 4),
+            **place,
             **metrics,
-            "tokens": state.tokens,
-            "tokens_per_second": (state.tokens - self.tokens) / seconds,
+            "tokens_per_second": (place["tokens"] - self.tokens) / seconds,
             "memory": peak_memory(run),
             "seconds": round(state.seconds, 3),
         }
-        self.pause()
+        self.since, self.tokens = now, place["tokens"]
         state.history.append(line)
         run.progress.step(line, state.total_steps)
         run.selection.notify("ft_step_ended", run=run, metrics=line)

@@ -46,6 +46,11 @@ class UpdateMetrics:
             self._arrived = torch.cuda.Event()
             self._arrived.record()
 
+    @property
+    def on_the_way(self) -> bool:
+        """Whether reading them may have to wait for a device."""
+        return self._arrived is not None
+
     @cached_property
     def read(self) -> dict[str, float]:
         """The means over all units, ``learning_rate`` and ``grad_norm``."""
@@ -68,13 +73,21 @@ def _scalar(run: Run, number: Any, kind: Any) -> Tensor:
 class StepMetrics:
     """The metrics of a step of the data: the means over the optimizer steps that it became.
 
-    ``reported`` is what plugins told of it.
+    ``reported`` is what plugins told of it; ``place`` is where the run stood then, for a step
+    that is logged.
     """
+
+    place: Mapping[str, float] | None = None
 
     def __init__(self, step: int, updates: list[UpdateMetrics], reported: Mapping[str, Any]):
         self.step = step
         self._updates = updates
         self._reported = reported
+
+    @property
+    def on_the_way(self) -> bool:
+        """Whether reading them may have to wait for a device."""
+        return any(update.on_the_way for update in self._updates)
 
     @cached_property
     def read(self) -> dict[str, float]:

@@ -20,6 +20,7 @@ from ft.plugins.record import normalize
 LEADS_TO = {
     "model_type": "model",
     "checkpoint": "model",
+    "quantization": "quantizer",
     "columns": "dataset",
     "scheme": "source",
 }
@@ -235,7 +236,7 @@ def match_keys(subject: Subject) -> None:
 
     Passes: the value of every entry point in a group ``ft.match.…`` is, to the letter, that of a
     plugin which the same distribution declares: a model for ``model_type`` and ``checkpoint``, a
-    dataset for ``columns``, a source for ``scheme``.
+    quantizer for ``quantization``, a dataset for ``columns``, a source for ``scheme``.
 
     Fails: an object that was renamed in one place; a model type that leads to the template.
 

@@ -22,8 +22,9 @@ def _course(subject: Subject, schedule: str) -> tuple[list[list[float]], list[in
     optimizer_options: dict[str, Any] = {
         "learning_rate": peak,
         "warmup": 4,
-        "min_learning_rate": peak / 10,
     }
+    if schedule != "constant":
+        optimizer_options["min_learning_rate"] = peak / 10
     subject.bind(**optimizer_options, schedule=schedule)  # refused where it has another course
     run = bare_run(subject, shapes(), steps=20, **optimizer_options, schedule=schedule)
     groups = run.optimizer.param_groups

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ft.conformance.adapters import digest
 from ft.conformance.bench import (
     difference,
+    in_form_of,
     logits,
     reference_family,
     save,
@@ -146,7 +147,7 @@ def leaves_the_checkpoint(subject: Subject) -> None:
 
     Example: ``these files of the checkpoint are new or another: quantized.safetensors``.
     """
-    source = quantized(subject, quantizer=None).model_folder
+    source = in_form_of(subject.bind(), quantized(subject, quantizer=None))
     before = stamps_of(source)
     run = under_adapter(subject, steps=2)
     train(run)

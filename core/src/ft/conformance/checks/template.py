@@ -61,7 +61,8 @@ def as_published(subject: Subject) -> None:
     renders what the published template renders, with and without generation prompt, over some
     hundreds of conversations: system text or none, several turns, tools and results, reasoning,
     nothing at all, Unicode, and the template's own control tokens as content; under each set
-    of variables in ``samples``. So does ``ft_render`` with images and videos. What the published
+    of variables in ``samples``; with generation prompt alone where the template says that
+    only prompts are ``exact``. So does ``ft_render`` with images and videos. What the published
     one refuses is refused; ``ft_render`` refuses besides what ``provides`` does not name. It is
     skipped where ``published`` is empty, and does not run where a named template is not to be
     found.
@@ -93,10 +94,12 @@ def _compare(rendering: Rendering, checkpoint: str, original: str) -> int:
     """How many renderings equal those of a published template, all of them."""
     template, variables = rendering.template, rendering.variables
     examples = list(conversations(control_tokens(template)))
-    compared, difference = first_difference(unmarked(template.jinja), original, examples, variables)
+    compared, difference = first_difference(
+        unmarked(template.jinja), original, examples, variables, template.compared
+    )
     assert difference is None, f"{checkpoint}: {difference}"
     # its renderings of text are compared with those of `jinja` by served_as_trained
-    for conversation, prompt in product(conversations_with_media(), (False, True)):
+    for conversation, prompt in product(conversations_with_media(), template.compared):
         found = rendering.render_or_none(conversation, prompt)
         if found is None and not rendering.takes(conversation):
             continue

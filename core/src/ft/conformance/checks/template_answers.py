@@ -9,7 +9,15 @@ from typing import Any
 from ft.api import Conversation, Message, ToolCall
 from ft.conformance.bench import refusal
 from ft.conformance.check import NotRun, check
-from ft.conformance.conversations import TIME, WEATHER, assistant, describe, dialog, user
+from ft.conformance.conversations import (
+    CALL_ID,
+    TIME,
+    WEATHER,
+    assistant,
+    describe,
+    dialog,
+    user,
+)
 from ft.conformance.rendering import Rendering, gist, say
 from ft.conformance.subject import Subject
 from ft.conformance.tiny import control_tokens
@@ -23,7 +31,7 @@ SAY = {
     },
 }
 TOOLS = [WEATHER, TIME, SAY]
-OSLO = ToolCall("get_weather", {"city": "Oslo"})
+OSLO = ToolCall("get_weather", {"city": "Oslo"}, id=CALL_ID)
 PLAIN = (
     *("Yes.", "", "two\n\nparagraphs", "naïve 東京 🎉", "1 < 2 & 3", "3", "null", '"quoted"'),
     *('{"a": 1}', "[1, 2]", "1. one\n2. two", "get_weather(city='Oslo')", "``` \n{}\n```"),
@@ -92,10 +100,10 @@ def tool_calls(subject: Subject) -> None:
     texts = ['a "b", c="d"', f"one\ntwo {stop} </tool_call>\n", "7", "{}", "", "naïve 東京"]
     values = {"city": "Zürich", "days": 2, "deep": {"a": [1, None, True, 0.5, "x"]}}
     others = [
-        [ToolCall("now", {})],
-        [ToolCall("get_weather", values)],
-        *([ToolCall("say", {"text": text})] for text in texts),
-        [OSLO, ToolCall("now", {})],
+        [ToolCall("now", {}, id=CALL_ID)],
+        [ToolCall("get_weather", values, id=CALL_ID)],
+        *([ToolCall("say", {"text": text}, id=CALL_ID)] for text in texts),
+        [OSLO, ToolCall("now", {}, id=CALL_ID)],
     ]
     _assert_parses(rendering, assistant(tool_calls=[OSLO]), required=True)
     for calls in others:
@@ -105,8 +113,8 @@ def tool_calls(subject: Subject) -> None:
 
 def _assert_shown(rendering: Rendering) -> None:
     # the call is another than those on offer, whose names have to come from their schemas
-    turns = [user("Hi"), assistant(tool_calls=[ToolCall("call", {})])]
-    result = Message("tool", "4 °C", name="call")
+    turns = [user("Hi"), assistant(tool_calls=[ToolCall("call", {}, id=CALL_ID)])]
+    result = Message("tool", "4 °C", name="call", tool_call_id=CALL_ID)
     conversation = Conversation(messages=[*turns, result, assistant("It is cold.")], tools=TOOLS)
     rendered = rendering.render(conversation)
     functions: list[dict[str, Any]] = [tool["function"] for tool in TOOLS]  # type: ignore[misc]
@@ -123,7 +131,7 @@ def _assert_parses(rendering: Rendering, answer: Message, required: bool = False
     written = rendering.written(conversation)
     if answer.content and str(answer.content) not in written:
         return  # a format in which a turn is either text or a call
-    parsed = rendering.parse(written)
+    parsed = rendering.parse(written, TOOLS)
     assert gist(parsed) == gist(answer), f"{say(answer)} parses to {say(parsed)}"
 
 
@@ -167,7 +175,7 @@ def reasoning(subject: Subject) -> None:
         assert str(answer.reasoning) in written, (
             f"the reasoning is not in what the model writes in {describe(conversation)}"
         )
-        parsed = rendering.parse(written)
+        parsed = rendering.parse(written, tools)
         assert gist(parsed) == gist(answer), f"{say(answer)} parses to {say(parsed)}"
 
 
@@ -209,7 +217,7 @@ def _broken(rendering: Rendering) -> Iterator[str]:
         answer = assistant(f"{MARK} two", reasoning=f"{MARK} one\n\nmore")
         whole.append(rendering.written(Conversation(messages=[user("Hi"), answer])))
     if "tools" in rendering.words:
-        call = ToolCall("say", {"text": MARK})
+        call = ToolCall("say", {"text": MARK}, id=CALL_ID)
         turns = [user("Hi"), assistant(tool_calls=[call])]
         written = rendering.written(Conversation(messages=turns, tools=TOOLS))
         whole.append(written)
@@ -237,7 +245,7 @@ def _bad_calls(written: str) -> Iterator[str]:
 def _assert_kept(rendering: Rendering, text: str) -> None:
     shown = repr(text if len(text) < 200 else f"{text[:80]} …")
     try:
-        parsed = rendering.parse(text)
+        parsed = rendering.parse(text, TOOLS)
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
         raise AssertionError(f"{shown} raises {type(error).__name__}: {first}") from error

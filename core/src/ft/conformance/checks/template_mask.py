@@ -8,6 +8,7 @@ from ft.api import Conversation, Message, Rendered, ToolCall
 from ft.conformance.check import check
 from ft.conformance.conversations import (
     ANSWERS,
+    CALL_ID,
     WEATHER,
     answers_of,
     assistant,
@@ -54,8 +55,8 @@ def mask(subject: Subject) -> None:
 
 def _with_more(rendering: Rendering) -> list[Conversation]:
     """Conversations whose last turn is empty, thought about, or a call."""
-    call = assistant(tool_calls=[ToolCall("get_weather", {"city": "Oslo"})])
-    result = Message("tool", "Result.", name="get_weather")
+    call = assistant(tool_calls=[ToolCall("get_weather", {"city": "Oslo"}, id=CALL_ID)])
+    result = Message("tool", "Result.", name="get_weather", tool_call_id=CALL_ID)
     found = [
         dialog(""),
         Conversation(messages=[user("Hi"), assistant("3", reasoning="One and two.")]),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ft.api import Capabilities, Field, InputError, Run
 from ft_adapter_peft import PeftAdapter
 
 if TYPE_CHECKING:
-    from peft import LoraConfig
     from torch import nn
 
 
@@ -23,6 +21,7 @@ class Lora(PeftAdapter):
     arXiv:2312.03732).
     """
 
+    method = "LORA"
     paper = "arXiv:2106.09685"
 
     class Options(PeftAdapter.Options):
@@ -32,9 +31,6 @@ class Lora(PeftAdapter):
         rslora: bool = Field(False, description="scale by 1/sqrt(rank) rather than 1/rank")
         bias: Literal["none", "all", "lora_only"] = Field(
             "none", description="which biases of the base train as well"
-        )
-        layers: list[int] | None = Field(
-            None, description="numbers of the decoder layers to adapt; unset: all"
         )
         rank_pattern: dict[str, int] = Field(
             default_factory=dict, description="another rank for layers by name pattern"
@@ -57,30 +53,17 @@ class Lora(PeftAdapter):
             "alpha_pattern": "alpha_pattern",
         }
 
-    def peft_config(self, run: Run, model: nn.Module) -> LoraConfig:
-        from peft import LoraConfig
-
-        options = self.options
-        if options.experts and not run.family.fused_experts:
-            raise InputError(
-                f"adapter.experts: {run.family.title} declares no fused expert weights"
-            )
-        targets = self.targets(run, model)
-        if options.layers is not None:
-            targets = self._in_layers(model, targets)
-        return LoraConfig(
-            task_type="CAUSAL_LM",
-            r=options.rank,
-            lora_alpha=options.alpha if options.alpha is not None else 2 * options.rank,
-            lora_dropout=options.dropout,
-            use_rslora=options.rslora,
-            bias=options.bias,
-            target_modules=targets,
-            target_parameters=list(run.family.fused_experts) if options.experts else None,
-            rank_pattern=options.rank_pattern,
-            alpha_pattern=options.alpha_pattern,
-            modules_to_save=options.modules_to_save or None,
-        )
+    def settings(self, run: Run, model: nn.Module) -> dict[str, Any]:
+        found = super().settings(run, model)
+        if self.options.alpha is None:
+            found["lora_alpha"] = 2 * self.options.rank
+        if self.options.experts:
+            if not run.family.fused_experts:
+                raise InputError(
+                    f"adapter.experts: {run.family.title} declares no fused expert weights"
+                )
+            found["target_parameters"] = list(run.family.fused_experts)
+        return found
 
     def capabilities(self) -> Capabilities:
         said = super().capabilities()
@@ -88,24 +71,6 @@ class Lora(PeftAdapter):
             return said
         # biases that have moved stay so when the adapter is switched off
         return replace(said, provides=said.provides - {"switchable-adapter"})
-
-    def _in_layers(self, model: nn.Module, targets: list[str] | str) -> list[str]:
-        numbers = self.options.layers
-        if isinstance(targets, str):
-            raise InputError("adapter.layers goes with a list of targets, not with an expression")
-        endings = tuple(f".{target}" for target in targets)
-        # the first number of a name is that of the layer; an expert's comes later
-        numbered = re.compile(r"\D*\.(\d+)\.")
-        chosen = [
-            name
-            for name, _ in model.named_modules()
-            if f".{name}".endswith(endings)
-            and (match := numbered.match(name))
-            and int(match[1]) in numbers
-        ]
-        if not chosen:
-            raise InputError(f"adapter.layers {numbers}: this model has no such layers")
-        return chosen
 
 
 adapter = Lora()

@@ -1,4 +1,4 @@
-"""Any method of the PEFT library by name, and the base class that PEFT adapters share."""
+"""Any method of the PEFT library by name, and the base classes that PEFT adapters share."""
 
 from __future__ import annotations
 
@@ -6,13 +6,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ft.api import Capabilities, Field, InputError, Run
-from ft_adapter_peft.base import PeftAdapter
+from ft_adapter_peft.base import PeftAdapter, rows_of_tokens
+from ft_adapter_peft.options import LayerOptions, SavedOptions
+from ft_adapter_peft.prompts import PromptAdapter
+from ft_adapter_peft.saved import named
+from ft_adapter_peft.sizes import layer_sizes, require_divides
 
 if TYPE_CHECKING:
     from peft import PeftConfig
     from torch import nn
 
-__all__ = ["PeftAdapter", "adapter"]
+__all__ = [
+    "LayerOptions",
+    "PeftAdapter",
+    "PromptAdapter",
+    "SavedOptions",
+    "adapter",
+    "layer_sizes",
+    "named",
+    "require_divides",
+    "rows_of_tokens",
+]
 
 
 VIRTUAL_TOKENS = ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "CPT")

@@ -5,114 +5,73 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from enum import Enum
-from functools import partial
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import model_validator
-
-from ft.api import (
-    Adapter,
-    Capabilities,
-    Field,
-    InputError,
-    PluginOptions,
-    RecipePath,
-    Run,
-    hookimpl,
-)
-from ft_adapter_peft.targets import linear_layers
+from ft.api import Adapter, Capabilities, InputError, Run, hookimpl
+from ft_adapter_peft.options import LayerOptions
+from ft_adapter_peft.saved import named, plain, require_adapter, require_width, unplaced
+from ft_adapter_peft.switching import same_frozen, switched
+from ft_adapter_peft.targets import find_targets
+from ft_adapter_peft.widening import widen
 
 if TYPE_CHECKING:
     from peft import PeftConfig
     from torch import nn
+    from transformers import PretrainedConfig
 
 
 class PeftAdapter(Adapter):
-    """A PEFT method. A subclass adds options and builds the configuration from them."""
+    """A PEFT method: a subclass names it, and adds options with their names in PEFT."""
+
+    method: ClassVar[str]
+    """PEFT's name of the method, such as ``LOHA``."""
+    rank_below_width: ClassVar[bool] = True
+    """Whether an option ``rank`` is one of a matrix, which cannot exceed the model's width."""
 
     needs = frozenset({"linear-layers"})
     accepts = frozenset({"quantized-base", "packing"})
     provides = frozenset({"frozen-base", "switchable-adapter", "mergeable"})
 
-    class Options(PluginOptions):
-        target: list[str] | str = Field(
-            "all-linear",
-            description="layers to adapt: all-linear, names or name endings, or one regular "
-            "expression over whole names",
-        )
-        groups: list[str] = Field(
-            default_factory=list,
-            description="parts of a multimodal model whose linear layers all-linear covers "
-            "(vision, projector, language); unset: language",
-        )
-        modules_to_save: list[str] = Field(
-            default_factory=list, description="modules trained and saved whole, such as lm_head"
-        )
-        continue_from: RecipePath | None = Field(
-            None,
-            description="folder of a saved adapter of this kind to go on training; options that "
-            "the recipe leaves open are those it was saved with",
-        )
-
-        saved_as: ClassVar[Mapping[str, str]] = {
-            "target": "target_modules",
-            "modules_to_save": "modules_to_save",
-        }
-        """Options that a saved configuration has as well, and their names there."""
-
-        @model_validator(mode="after")
-        def _as_saved(self) -> Self:
-            file = self.continue_from and self.continue_from / "adapter_config.json"
-            if not file or not file.is_file():
-                return self
-            saved = json.loads(file.read_text(encoding="utf-8"))
-            found = {
-                option: saved[field]
-                for option, field in self.saved_as.items()
-                if option not in self.model_fields_set and saved.get(field) is not None
-            }
-            given = self.model_dump(exclude_unset=True)
-            return self.model_validate(given | found) if found else self
+    Options = LayerOptions
 
     def peft_config(self, run: Run, model: nn.Module) -> PeftConfig:
         """The PEFT configuration for this model."""
-        raise NotImplementedError
+        from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftType
+
+        made = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType[self.method]]
+        return made(task_type="CAUSAL_LM", **self.settings(run, model))
+
+    def settings(self, run: Run, model: nn.Module) -> dict[str, Any]:
+        """The arguments of that configuration: the options under PEFT's names."""
+        options = self.options
+        found = {name: getattr(options, option) for option, name in options.saved_as.items()}
+        if "target_modules" in found:
+            found["target_modules"] = self.targets(run, model)
+        if "modules_to_save" in found:
+            found["modules_to_save"] = options.modules_to_save or None
+        return found
 
     def targets(self, run: Run, model: nn.Module) -> list[str] | str:
         """The layers to adapt, as PEFT's ``target_modules``.
 
         Raises :class:`InputError` where nothing matches, with what there is.
         """
-        wanted = self.options.target
-        layers = linear_layers(model, run.family, self.options.groups)
-        if wanted == "all-linear":
-            if not layers:
-                raise InputError("this model has no linear layer that an adapter can wrap")
-            return layers
-        if isinstance(wanted, str):
-            found = any(re.fullmatch(wanted, name) for name, _ in model.named_modules())
-            missing = [] if found else [wanted]
-        else:
-            names = [name for name, _ in model.named_modules()]
-            missing = [w for w in wanted if not any(f".{name}".endswith(f".{w}") for name in names)]
-        if missing and self.options.continue_from is not None:
+        return find_targets(model, run.family, self.options)
+
+    @hookimpl
+    def ft_patch_config(self, config: PretrainedConfig) -> None:
+        # the one size that is known before the data is prepared and the weights are loaded
+        width = getattr(config.get_text_config(), "hidden_size", None)
+        rank = getattr(self.options, "rank", None)
+        if self.rank_below_width and rank and width and rank > width:
             raise InputError(
-                f"this adapter was made for another base model: it adapts {missing[0]!r}, and "
-                "this one has no such layer",
-                where=str(self.options.continue_from),
-                hint="its adapter_config.json says which base it belongs to",
+                f"adapter.rank is {rank}, and the layers of this model are {width} wide: no update "
+                "of theirs has such a rank",
+                hint="8 to 64 is usual",
             )
-        if missing:
-            kinds = sorted({name.rpartition(".")[2] for name in layers})
-            raise InputError(
-                f"adapter.target {missing[0]!r} matches no layer of this model",
-                hint=f"its linear layers are: {', '.join(kinds)}",
-            )
-        return wanted
 
     @hookimpl
     def ft_adapt_model(self, run: Run, model: nn.Module) -> nn.Module:
@@ -125,12 +84,13 @@ class PeftAdapter(Adapter):
         if not hasattr(model, "prepare_inputs_for_generation"):
             config.task_type = None  # modelling code of its own, which PEFT need not generate with
         if run.new_tokens and hasattr(config, "trainable_token_indices"):
-            config.trainable_token_indices = _rows_of_new_tokens(run, model, config)
+            ids = sorted(run.new_tokens.values())
+            config.trainable_token_indices = rows_of_tokens(model, ids, config.modules_to_save)
         try:
             adapted = get_peft_model(model, config)
-        except ValueError as error:
+        except (NotImplementedError, TypeError, ValueError) as error:
             raise InputError(f"PEFT cannot adapt this model: {error}") from error
-        _widen(adapted)
+        widen(adapted)
         return adapted
 
     @hookimpl
@@ -158,21 +118,21 @@ class PeftAdapter(Adapter):
         """Raise :class:`InputError` where the options are not those of the saved adapter."""
         from peft import PeftConfig
 
-        _require_adapter(folder)
+        require_adapter(folder)
         saved, wanted = PeftConfig.from_pretrained(str(folder)), self.peft_config(run, model)
         differing = []
         if saved.peft_type != wanted.peft_type:
-            differing.append(("the method", _plain(wanted.peft_type), _plain(saved.peft_type)))
+            differing.append(("the method", plain(wanted.peft_type), plain(saved.peft_type)))
         for option, name in self.compared().items():
             if not (hasattr(saved, name) and hasattr(wanted, name)):
                 continue
             here, there = getattr(wanted, name), getattr(saved, name)
             if name == "target_modules" and here is not None and there is not None:
-                same = _named(model, here) == _named(model, there)
+                same = named(model, here) == named(model, there)
             else:
-                same = _plain(here) == _plain(there)
+                same = plain(here) == plain(there)
             if not same:
-                differing.append((option, _plain(here), _plain(there)))
+                differing.append((option, plain(here), plain(there)))
         if differing:
             option, here, there = differing[0]
             raise InputError(
@@ -185,8 +145,8 @@ class PeftAdapter(Adapter):
         from peft import PeftModel, set_peft_model_state_dict
         from peft.utils import load_peft_weights
 
-        _require_adapter(folder)
-        _require_width(base, folder)
+        require_adapter(folder)
+        require_width(base, folder)
         try:
             model = PeftModel.from_pretrained(base, folder, is_trainable=trainable)
         except (RuntimeError, ValueError) as error:
@@ -205,10 +165,10 @@ class PeftAdapter(Adapter):
                 where=str(folder),
                 hint="its adapter_config.json says which base it belongs to",
             ) from error
-        if trainable and _widen(model):
+        if trainable and widen(model):
             # once more: what was loaded lost its last bits
             set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
-        odd = _unplaced(model, folder)
+        odd = unplaced(model, folder)
         if odd:
             raise InputError(
                 f"this adapter was made for another base model ({odd[0]}"
@@ -239,12 +199,12 @@ class PeftAdapter(Adapter):
     @hookimpl
     def ft_add_adapter(self, run: Run, model: Any, name: str, folder: Path | None) -> bool:
         former = model.active_adapter
-        with _same_frozen(model) as new:
+        with same_frozen(model) as new:
             if folder is None:
                 # not peft_config(): it would look for layers in a model that is wrapped already
                 model.add_adapter(name, copy.deepcopy(model.peft_config[former]))
                 model.set_adapter(name)  # PEFT says what of it trains once it is active
-                _widen(model)
+                widen(model)
                 new.update({id(p): p.requires_grad for p in model.parameters()})
                 model.set_adapter(former)
             else:
@@ -255,7 +215,7 @@ class PeftAdapter(Adapter):
     def ft_use_adapter(self, run: Run, model: Any, name: str | None) -> Any:
         if "switchable-adapter" not in self.capabilities().provides:
             return None  # biases of the base have moved, say
-        return _switched(model, name)
+        return switched(model, name)
 
     def capabilities(self) -> Capabilities:
         said = super().capabilities()
@@ -268,149 +228,24 @@ class PeftAdapter(Adapter):
     @hookimpl
     def ft_initial_weights(self, run: Run, model: Any) -> AbstractContextManager[None] | None:
         if self.starts_at_base() and "switchable-adapter" in self.capabilities().provides:
-            return _switched(model, None)
+            return switched(model, None)
         return None
 
 
-def _rows_of_new_tokens(run: Run, model: Any, config: Any) -> dict[str, list[int]] | None:
-    """The rows of new tokens by the layer that has them; ``None`` where whole layers train."""
+def rows_of_tokens(
+    model: Any, ids: Sequence[int], saved: Sequence[str] | None = None
+) -> dict[str, list[int]] | None:
+    """Tokens as rows by the layer that has them; ``None`` where ``saved`` trains whole layers."""
     names = {module: name for name, module in model.named_modules()}
     embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
-    saved = tuple(f".{name}" for name in config.modules_to_save or ())
-    if saved and f".{names[embeddings]}".endswith(saved):
+    if f".{names[embeddings]}".endswith(tuple(f".{name}" for name in saved or ())):
         return None
-    ids = sorted(run.new_tokens.values())
-    rows = {names[embeddings]: ids}
+    rows = {names[embeddings]: list(ids)}
     if head is not None and head.weight is not embeddings.weight:
         if getattr(head, "bias", None) is not None:
             raise InputError(
-                "PEFT cannot train new tokens in an output layer with a bias",
+                "PEFT cannot train single tokens in an output layer with a bias",
                 hint="use adapter: full, or give both embedding layers as adapter.modules_to_save",
             )
-        rows[names[head]] = ids
+        rows[names[head]] = list(ids)
     return rows
-
-
-def _widen(model: nn.Module) -> bool:
-    """Have whole modules that train do so in float32, whatever the base; true where one was not.
-
-    PEFT does that for what it adds, and copies ``modules_to_save`` in the type of the base, in
-    whose 8 bits small updates vanish. What such a copy returns has that type again.
-    """
-    from peft.utils import ModulesToSaveWrapper
-
-    widened = False
-    for wrapper in model.modules():
-        if not isinstance(wrapper, ModulesToSaveWrapper):
-            continue
-        for copied in wrapper.modules_to_save.values():
-            weight = next(copied.parameters(), None)
-            if weight is None or not weight.requires_grad or weight.dtype.itemsize >= 4:
-                continue
-            copied.register_forward_pre_hook(_in_type_of_weights)
-            copied.register_forward_hook(partial(_in_type, weight.dtype))
-            copied.float()
-            widened = True
-    return widened
-
-
-def _in_type_of_weights(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    dtype = next(module.parameters()).dtype
-    return tuple(_in_type(dtype, module, inputs, value) for value in inputs)
-
-
-def _in_type(dtype: Any, module: nn.Module, inputs: tuple[Any, ...], value: Any) -> Any:
-    """``value`` in another floating-point type, if it has one; a hook once ``dtype`` is given."""
-    floats = hasattr(value, "is_floating_point") and value.is_floating_point()
-    return value.to(dtype) if floats else value
-
-
-def _require_adapter(folder: Path) -> None:
-    if not (folder / "adapter_config.json").is_file():
-        raise InputError("no PEFT adapter lies here", where=str(folder))
-
-
-def _require_width(base: Any, folder: Path) -> None:
-    """Raise :class:`InputError` where virtual tokens are of another width than the base's own.
-
-    PEFT makes them as wide as the saved configuration says, and fails in the first forward.
-    """
-    from peft import PeftConfig
-
-    config = PeftConfig.from_pretrained(str(folder))
-    saved = getattr(config, "token_dim", None)
-    # keys and values, which a prefix consists of, may be narrower
-    if saved is None or _plain(config.peft_type) == "PREFIX_TUNING":
-        return
-    width = base.get_input_embeddings().weight.shape[1]
-    if saved != width:
-        raise InputError(
-            f"this adapter was made for another base model (virtual tokens: adapter [{saved}], "
-            f"base [{width}])",
-            where=str(folder),
-            hint="its adapter_config.json says which base it belongs to",
-        )
-
-
-def _named(model: nn.Module, target: str | list[str] | set[str]) -> set[str]:
-    """The modules that PEFT's ``target_modules`` mean: an expression, or names and endings."""
-    names = [name for name, _ in model.named_modules()]
-    if isinstance(target, str):
-        return {name for name in names if re.fullmatch(target, name)}
-    endings = tuple(f".{one}" for one in target)
-    return {name for name in names if f".{name}".endswith(endings)}
-
-
-def _plain(value: Any) -> Any:
-    """A value of a configuration, so that unset is like empty and order plays no part."""
-    if isinstance(value, Enum):
-        return value.value
-    return sorted(value) if isinstance(value, list | set | tuple) else value or None
-
-
-def _unplaced(model: Any, folder: Path) -> list[str]:
-    """Weights that only the saved adapter has, or only the adapted model.
-
-    PEFT passes over both, which leaves a model that is adapted in part or not at all.
-    """
-    from peft import get_peft_model_state_dict
-    from peft.utils import load_peft_weights
-
-    saved = load_peft_weights(str(folder), device="cpu").keys()
-    # embeddings are saved where they were resized, which shows in their shapes
-    own = get_peft_model_state_dict(model, save_embedding_layers=False).keys()
-    return sorted(name for name in saved ^ own if "embed" not in name and "lm_head" not in name)
-
-
-@contextmanager
-def _switched(model: Any, name: str | None) -> Iterator[None]:
-    former = model.active_adapter
-    with _same_frozen(model):
-        if name is None:
-            with ExitStack() as stack:
-                with _same_frozen(model):
-                    stack.enter_context(model.disable_adapter())
-                yield
-            return
-        try:
-            with _same_frozen(model):
-                model.set_adapter(name)
-            yield
-        finally:
-            model.set_adapter(former)
-
-
-@contextmanager
-def _same_frozen(model: Any) -> Iterator[dict[int, bool]]:
-    """Keep what trains and what is frozen; PEFT trains what is active and freezes the rest.
-
-    Parameters that are added meanwhile are frozen, unless the dict says otherwise by id.
-    """
-    new: dict[int, bool] = {}
-    before = {id(parameter): parameter.requires_grad for parameter in model.parameters()}
-    try:
-        yield new
-    finally:
-        for parameter in model.parameters():
-            trains = before.get(id(parameter), new.get(id(parameter), False))
-            parameter.requires_grad_(trains)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ft.api import InputError, ModelFamily
+from ft_adapter_peft.options import LayerOptions
+from ft_adapter_peft.saved import named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,3 +39,52 @@ def linear_layers(model: nn.Module, family: ModelFamily, wanted: Sequence[str] =
     chosen = wanted or ("language", None)
     found = [name for name in layers if family.group_of(name) in chosen]
     return found if found or wanted else layers
+
+
+def find_targets(model: nn.Module, family: ModelFamily, options: LayerOptions) -> list[str] | str:
+    """What the options choose, as PEFT's ``target_modules``.
+
+    Raises :class:`InputError` where nothing matches, with what there is.
+    """
+    wanted: list[str] | str = options.target
+    layers = linear_layers(model, family, options.groups)
+    missing: list[str] = []
+    if wanted == "all-linear":
+        if not layers:
+            raise InputError("this model has no linear layer that an adapter can wrap")
+        wanted = layers
+    elif isinstance(wanted, str):
+        missing = [] if named(model, wanted) else [wanted]
+    else:
+        missing = [one for one in wanted if not named(model, [one])]
+    if missing and options.continue_from is not None:
+        raise InputError(
+            f"this adapter was made for another base model: it adapts {missing[0]!r}, and "
+            "this one has no such layer",
+            where=str(options.continue_from),
+            hint="its adapter_config.json says which base it belongs to",
+        )
+    if missing:
+        kinds = sorted({name.rpartition(".")[2] for name in layers})
+        raise InputError(
+            f"adapter.target {missing[0]!r} matches no layer of this model",
+            hint=f"its linear layers are: {', '.join(kinds)}",
+        )
+    return wanted if options.layers is None else _in_layers(model, wanted, options.layers)
+
+
+def _in_layers(model: nn.Module, wanted: list[str] | str, numbers: Sequence[int]) -> list[str]:
+    # the first number of a name is that of the layer; an expert's comes later
+    numbered = re.compile(r"\D*\.(\d+)\.")
+    there = {
+        name: int(match[1])
+        for name in sorted(named(model, wanted))
+        if (match := numbered.match(name))
+    }
+    missing = sorted(set(numbers) - set(there.values()))
+    if missing:
+        raise InputError(
+            f"adapter.layers: this model has no such layers among its targets: {missing}",
+            hint=f"there are: {sorted(set(there.values()))}",
+        )
+    return [name for name, number in there.items() if number in numbers]

@@ -19,6 +19,7 @@ from ft.api import (
 )
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 
@@ -57,6 +58,7 @@ class Transformers(Engine):
         stops = stop_ids(run, model)
         inputs = run.to_device(pad_left(run, prompts))
         width = inputs["input_ids"].shape[1]
+        noted = _Noted(sampling.temperature) if sampling.log_probs else None
         with torch.no_grad():
             output = model.generate(
                 **inputs,
@@ -70,8 +72,42 @@ class Transformers(Engine):
                 eos_token_id=sorted(stops) or None,
                 pad_token_id=run.pad_id,
                 use_cache=True,
+                logits_processor=[noted] if noted is not None else None,
             )
-        return [_read(run, row[width:].tolist(), stops) for row in output]
+        answers = [_read(run, row[width:].tolist(), stops) for row in output]
+        if noted is not None:
+            for answer, log_probs in zip(answers, noted.of(output), strict=True):
+                answer.log_probs = log_probs[: len(answer.token_ids)]
+        return answers
+
+
+class _Noted:
+    """A logits processor that changes nothing and notes the log-probability of each new token.
+
+    Which token was chosen is known a step later, so that one step's distribution is kept and
+    no more.
+    """
+
+    def __init__(self, temperature: float):
+        self.temperature = temperature or 1.0
+        self.log_probs: list[torch.Tensor] = []
+        self.last: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._choose(input_ids[:, -1])
+        self.last = (scores.float() / self.temperature).log_softmax(-1)
+        return scores
+
+    def _choose(self, tokens: torch.Tensor) -> None:
+        if self.last is not None:
+            self.log_probs.append(self.last.gather(-1, tokens[:, None])[:, 0])
+
+    def of(self, output: torch.Tensor) -> list[list[float]]:
+        """Those of each row of ``output``, padding included."""
+        import torch
+
+        self._choose(output[:, -1])
+        return torch.stack(self.log_probs, 1).tolist()
 
 
 @contextmanager

@@ -1,165 +1,214 @@
-"""Direct preference optimization (Rafailov et al., 2023, arXiv:2305.18290)."""
+"""Direct preference optimization (Rafailov et al., 2023, arXiv:2305.18290) and its relatives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import model_validator
 
 from ft.api import (
     Batch,
-    Conversation,
     Encoded,
     Field,
-    InputError,
     Loss,
-    Message,
     Preference,
     Run,
-    TokenLosses,
-    Trainer,
     TrainerOptions,
     hookimpl,
 )
+from ft.api.preference import SIDES, Likelihood, PairTrainer, Reference, counted, likelihood
+from ft_trainer_dpo.losses import LOSSES, SCORED, SMOOTHED, Pairs, Settings, scores
+from ft_trainer_dpo.precomputed import Said, add_log_probs, likelihoods_in
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+Name = Literal[
+    *("sigmoid", "sigmoid_norm", "hinge", "ipo", "robust", "exo_pair", "nca_pair", "bco_pair"),
+    *("sppo_hard", "aot", "aot_unpaired", "apo_zero", "apo_down", "discopop"),
+]
 
-class DPO(Trainer):
+
+class DPO(PairTrainer):
     """Raises the log-probability of chosen answers over rejected ones, against a reference.
 
     The reference is the model before the first step: from the model itself where the adapter
     can bring those weights back (a fresh LoRA that is switched off), and a frozen copy
-    otherwise. The loss of a step is the mean over its pairs.
+    otherwise. The loss of a step is the mean over its pairs; `loss` chooses which one, or mixes
+    several by weight. MPO (arXiv:2411.10442) is
+    `loss: {sigmoid: 0.8, bco_pair: 0.2}` with `sft_weight: 1`.
+
+    The two `aot` losses sort the pairs of a micro batch, so that its size matters to them; to
+    the others it does not.
     """
 
     paper = "arXiv:2305.18290"
-    takes = (Preference,)
     suggests = {"optimizer": {"name": "adamw", "learning_rate": 5e-6}, "trackers": ["jsonl"]}
+    training_options = PairTrainer.training_options | {
+        *("beta", "loss", "label_smoothing", "discopop_tau", "sft_weight", "divergence", "alpha"),
+        *("reference_free", "precompute_reference"),
+    }
 
     class Options(TrainerOptions):
         beta: float = Field(0.1, gt=0, description="how strongly the reference holds")
-        loss: Literal["sigmoid", "hinge", "ipo"] = Field(
-            "sigmoid", description="sigmoid: DPO; hinge: SLiC (2305.10425); ipo: 2310.12036"
+        loss: Name | Annotated[dict[Name, float], Field(min_length=1)] = Field(
+            "sigmoid",
+            description="sigmoid: DPO; or another, or weights of several, as in "
+            "{sigmoid: 0.8, bco_pair: 0.2}",
         )
         label_smoothing: float = Field(
-            0.0, ge=0, lt=0.5, description="share of pairs taken to be the wrong way round"
+            0.0,
+            ge=0,
+            lt=0.5,
+            description="share of pairs taken to be the wrong way round; exo_pair and robust are "
+            "about it, and sigmoid, sigmoid_norm and aot understand it",
+        )
+        discopop_tau: float = Field(
+            0.05, gt=0, description="temperature at which discopop turns exponential"
         )
         sft_weight: float = Field(
             0.0, ge=0, description="weight of the chosen answers' cross-entropy added to the loss"
         )
+        divergence: Literal["reverse_kl", "forward_kl", "js", "alpha"] = Field(
+            "reverse_kl",
+            description="how the distance to the reference is measured (f-DPO, arXiv:2309.16240)",
+        )
+        alpha: float = Field(
+            0.5, gt=0, lt=1, description="of divergence alpha: near 0 reverse KL, near 1 forward"
+        )
+        ld_alpha: float | None = Field(
+            None,
+            ge=0,
+            le=1,
+            description="weight of the tokens by which one answer is longer than the other "
+            "(LD-DPO, arXiv:2409.06411); unset: 1",
+        )
+        reference_free: bool = Field(
+            False, description="a reference that finds all answers equally likely"
+        )
+        precompute_reference: bool = Field(
+            False,
+            description="ask the reference once, ahead of training, and keep what it says in the "
+            "run folder: faster over several epochs, and no second model in memory while training",
+        )
 
-    reference: Any = None
+        @property
+        def losses(self) -> Mapping[str, float]:
+            """The weight of each loss."""
+            return {self.loss: 1.0} if isinstance(self.loss, str) else self.loss
+
+        @model_validator(mode="after")
+        def _losses_have_what_they_need(self) -> Self:
+            names = set(self.losses)
+            if self.label_smoothing and not names & SMOOTHED:
+                raise ValueError(
+                    f"label_smoothing has no meaning for {', '.join(sorted(names))}; it has one "
+                    f"for {', '.join(sorted(SMOOTHED))}"
+                )
+            if "exo_pair" in names and not self.label_smoothing:
+                raise ValueError("exo_pair needs label_smoothing above 0, such as 0.001")
+            if self.divergence != "reverse_kl" and (odd := names - SCORED):
+                raise ValueError(
+                    f"{', '.join(sorted(odd))} is defined for divergence reverse_kl alone"
+                )
+            return self
+
+        @model_validator(mode="after")
+        def _reference_can_be_asked_ahead(self) -> Self:
+            if self.precompute_reference and self.streaming:
+                raise ValueError("precompute_reference needs all data ahead, and streaming has not")
+            if self.precompute_reference and self.reference_free:
+                raise ValueError("reference_free asks no reference that could be precomputed")
+            return self
+
+    reference: Reference | None = None
+    precomputed: Said | None = None
 
     @hookimpl
-    def ft_encode(self, run: Run, examples: Sequence[Preference]) -> list[dict[str, Encoded]]:
-        sides = {
-            side: run.tokenize([run.render(_conversation(e, getattr(e, side))) for e in examples])
-            for side in ("chosen", "rejected")
-        }
-        for example, chosen, rejected in zip(
-            examples, sides["chosen"], sides["rejected"], strict=True
-        ):
-            if list(chosen.input_ids) == list(rejected.input_ids):
-                raise InputError("chosen and rejected are the same", where=str(example.origin))
-        return [dict(zip(sides, pair, strict=True)) for pair in zip(*sides.values(), strict=True)]
+    def ft_encode(self, run: Run, examples: Sequence[Preference]) -> list[dict[str, Any]]:
+        rows = super().ft_encode(run, examples)
+        if self.options.ld_alpha is not None:
+            for row in rows:
+                _lighten_tails(row, self.options.ld_alpha)
+        return rows
 
     @hookimpl
-    def ft_add_modules(self, run: Run) -> None:
+    def ft_add_modules(self, run: Run, model: nn.Module) -> None:
         # here and no later: a run that resumes puts its checkpoint's weights back afterwards
-        if run.initial_weights() is None:
-            self.reference = run.frozen_copy()
+        if self.options.reference_free:
+            return
+        if self.options.precompute_reference:
+            self.precomputed = add_log_probs(run, model)
+        else:
+            self.reference = Reference(run)
 
     @hookimpl
-    def ft_count_units(self, batch: Batch) -> float:
-        return float((batch["chosen"]["weights"].sum(-1) > 0).sum())
+    def ft_run_started(self) -> None:
+        # no earlier: until here a run that fails leaves an empty folder, to be tried again
+        if self.precomputed is not None:
+            self.precomputed.write()
+            self.precomputed = None
 
     @hookimpl
     def ft_compute_loss(self, run: Run, model: nn.Module, batch: Batch) -> Loss:
-        import torch
-
-        counted = (batch["chosen"]["weights"].sum(-1) > 0).float()
-        policy = {side: run.token_losses(model, batch[side]) for side in batch}
-        with torch.no_grad():
-            reference = self._reference(run, model, batch)
-        log_ratios = {
-            side: _sequence_log_probs(policy[side], counted) - reference[side] for side in batch
-        }
-        if self.options.loss == "ipo":  # defined on means over tokens
-            lengths = {
-                side: _document_sums(policy[side].weights, policy[side], counted) for side in batch
-            }
-            log_ratios = {side: log_ratios[side] / lengths[side].clamp(min=1) for side in batch}
-        margins = log_ratios["chosen"] - log_ratios["rejected"]
-        losses = self._losses(margins)
-        if self.options.sft_weight:
-            chosen = policy["chosen"]
-            mean = _document_sums(chosen.losses * chosen.weights, chosen, counted) / _document_sums(
-                chosen.weights, chosen, counted
-            ).clamp(min=1)
-            losses = losses + self.options.sft_weight * mean
-        beta = self.options.beta
+        options = self.options
+        counts = counted(batch["chosen"])
+        policy = {side: likelihood(run, model, batch[side]) for side in SIDES}
+        pairs = self._pairs(policy, self._reference(run, model, batch))
+        settings = Settings(options.beta, options.label_smoothing, options.discopop_tau)
+        losses = sum(
+            weight * LOSSES[name](pairs, settings) for name, weight in options.losses.items()
+        )
+        if options.sft_weight:
+            losses = losses - options.sft_weight * policy["chosen"].means
+        chosen, rejected = pairs.chosen.detach(), pairs.rejected.detach()
         return Loss(
-            (losses * counted).sum(),
+            (losses * counts).sum(),
             {
-                "margin": (beta * margins.detach() * counted).sum(),
-                "accuracy": ((margins.detach() > 0).float() * counted).sum(),
-                "chosen_reward": (beta * log_ratios["chosen"].detach() * counted).sum(),
-                "rejected_reward": (beta * log_ratios["rejected"].detach() * counted).sum(),
+                "margin": (options.beta * (chosen - rejected) * counts).sum(),
+                "accuracy": ((chosen > rejected).float() * counts).sum(),
+                "chosen_reward": (options.beta * chosen * counts).sum(),
+                "rejected_reward": (options.beta * rejected * counts).sum(),
             },
         )
 
-    def _losses(self, margins: Tensor) -> Tensor:
-        """The loss of each pair from its margin in log-ratios, shape (pairs,)."""
-        from torch.nn import functional
+    def _reference(self, run: Run, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """The reference's log-probabilities of both sides, each of shape (pairs,)."""
+        if self.options.reference_free:
+            return dict.fromkeys(SIDES, counted(batch["chosen"]) * 0)
+        if self.reference is None:
+            return likelihoods_in(batch)
+        found = self.reference.likelihoods(run, model, {side: batch[side] for side in SIDES})
+        return {side: one.log_probs for side, one in found.items()}
 
-        beta, smoothing = self.options.beta, self.options.label_smoothing
-        if self.options.loss == "hinge":
-            return functional.relu(1 - beta * margins)
-        if self.options.loss == "ipo":
-            return (margins - 1 / (2 * beta)) ** 2
-        return -(
-            (1 - smoothing) * functional.logsigmoid(beta * margins)
-            + smoothing * functional.logsigmoid(-beta * margins)
+    def _pairs(self, policy: Mapping[str, Likelihood], reference: Mapping[str, Tensor]) -> Pairs:
+        ratios = {side: policy[side].log_probs - reference[side] for side in SIDES}
+        scored = {
+            side: scores(ratio, self.options.divergence, self.options.alpha)
+            for side, ratio in ratios.items()
+        }
+        return Pairs(
+            chosen=ratios["chosen"],
+            rejected=ratios["rejected"],
+            chosen_scores=scored["chosen"],
+            rejected_scores=scored["rejected"],
+            chosen_tokens=policy["chosen"].weights,
+            rejected_tokens=policy["rejected"].weights,
+            policy_margins=policy["chosen"].log_probs - policy["rejected"].log_probs,
+            reference_margins=reference["chosen"] - reference["rejected"],
         )
 
-    def _reference(self, run: Run, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The reference's log-probabilities of both sides, each of shape (pairs,)."""
-        counted = (batch["chosen"]["weights"].sum(-1) > 0).float()
-        training = model.training
-        model.eval()  # dropout would make the reference noisy
-        reference = self.reference if self.reference is not None else model
-        held = run.initial_weights() if self.reference is None else None
-        with held or nullcontext():
-            found = {
-                side: _sequence_log_probs(run.token_losses(reference, batch[side]), counted)
-                for side in batch
-            }
-        model.train(training)
-        return found
 
-
-def _conversation(example: Preference, answer: Sequence[Message]) -> Conversation:
-    """Prompt and one answer; only the answer is trained on."""
-    prompt = [replace(message, train=False) for message in example.prompt]
-    answered = [
-        replace(message, train=True) if message.role == "assistant" else message
-        for message in answer
-    ]
-    return Conversation(
-        [*prompt, *answered], example.tools, origin=example.origin, extra=example.extra
-    )
-
-
-def _sequence_log_probs(tokens: TokenLosses, counted: Tensor) -> Tensor:
-    """The weighted sum of log-probabilities of each document, shape (documents,)."""
-    return _document_sums(-tokens.losses * tokens.weights, tokens, counted)
-
-
-def _document_sums(values: Tensor, tokens: TokenLosses, counted: Tensor) -> Tensor:
-    return values.new_zeros(len(counted)).index_add(0, tokens.documents, values)
+def _lighten_tails(row: Mapping[str, Encoded], weight: float) -> None:
+    """Give the trained tokens by which one side is longer than the other a lower weight."""
+    shared = min(sum(w > 0 for w in row[side].weights) for side in SIDES)
+    for side in SIDES:
+        seen, weights = 0, []
+        for own in row[side].weights:
+            seen += own > 0
+            weights.append(own if seen <= shared else own * weight)
+        row[side].weights = weights
 
 
 trainer = DPO()

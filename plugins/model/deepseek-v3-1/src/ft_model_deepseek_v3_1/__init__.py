@@ -1,0 +1,36 @@
+"""DeepSeek V3.1 (DeepSeek, 2025): V3's architecture, thinking or not.
+
+It thinks with the template's variable ``thinking: true``.
+"""
+
+from ft.api import Checkpoint, ModelFamily
+
+family = ModelFamily(
+    title="DeepSeek V3.1",
+    vendor="DeepSeek",
+    model_types=("deepseek_v3",),
+    templates="deepseek-v3-1",
+    checkpoints=(
+        Checkpoint("deepseek-ai/DeepSeek-V3.1-Base", parameters="671B-A37B", base=True),
+        Checkpoint("deepseek-ai/DeepSeek-V3.1", parameters="671B-A37B"),
+        Checkpoint("deepseek-ai/DeepSeek-V3.1-Terminus", parameters="671B-A37B"),
+    ),
+    fused_experts=("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
+    tiny={
+        "deepseek_v3": {
+            "q_lora_rank": 16,
+            "kv_lora_rank": 32,
+            "qk_nope_head_dim": 16,
+            "qk_rope_head_dim": 8,
+            "v_head_dim": 16,
+            "head_dim": 8,
+            "n_routed_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 32,
+            "n_group": 2,
+            "topk_group": 1,
+            "first_k_dense_replace": 1,
+        }
+    },
+    accepts=("packing",),
+)

@@ -1,0 +1,90 @@
+"""Builds what the project publishes, as it is published, and records how far it is proved.
+
+``python registry/release.py [DISTRIBUTION]...`` builds all distributions of the workspace, or those
+that are named, into ``dist/``, and looks at each plugin's wheel as ``ft plugins publish --check``
+does. With ``--prove`` the conformance kit tries each wheel of which first-party.json has no proof
+yet, and what it finds is written there. Leaves with exit code 1 where something is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import compute
+
+from ft.errors import FtError
+from ft.registry.entry import published
+from ft.registry.model import Registry, Source
+from ft.registry.publish import examine, proof
+from ft.registry.read import read_registries
+from ft.registry.wheel import build_wheel, kit_report
+
+
+def projects() -> list[Path]:
+    """The folders of all distributions: core, registry, and plugins in the order of names."""
+    plugins = sorted((compute.ROOT / "plugins").glob("*/*/pyproject.toml"))
+    return [compute.ROOT / "core", compute.ROOT / "registry", *(file.parent for file in plugins)]
+
+
+def release(folder: Path, output: Path, prove: bool) -> list[str]:
+    """Build and check the distribution in ``folder``; what is wrong with it."""
+    wheel = build_wheel(folder, output)
+    if not wheel.plugins:
+        return []
+    listed = json.loads(compute.FILE.read_text(encoding="utf-8"))
+    own = next((one for one in listed if one["distribution"] == wheel.distribution), None)
+    if own is None:
+        return ["it is not in first-party.json: python registry/compute.py writes that"]
+    before = own.get("proofs", [])
+    proved = wheel.digest in {one["wheel"] for one in before}
+    report = kit_report(wheel) if prove and not proved else None
+    findings = examine(folder, wheel, _without_proofs(listed), report)
+    wrong = [f"{found.check}: {found.message}" for found in findings if not found.ok]
+    if report and not wrong:
+        kept = [one for one in before if one["version"] != wheel.version]
+        own["proofs"] = [*kept, proof(wheel, report)]
+        compute.write(listed)
+    return wrong
+
+
+def _without_proofs(listed: list[dict]) -> Registry:
+    """All registries, with the project's own list as it is here.
+
+    A proof in it is no sign that its version is published: it is recorded before.
+    """
+    source = Source("ft-registry", compute.FILE.name)
+    own = [replace(published(one, source), proofs=()) for one in listed]
+    names = {one.distribution for one in own}
+    others = [one for one in read_registries().published if one.distribution not in names]
+    return Registry((*own, *others))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """All that are named, one after another."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("distributions", nargs="*", metavar="DISTRIBUTION")
+    parser.add_argument("--prove", action="store_true", help="try new wheels with the kit")
+    parser.add_argument("--output", type=Path, default=compute.ROOT / "dist", metavar="FOLDER")
+    asked = parser.parse_args(arguments)
+    folders = {compute.project_of(folder)["name"]: folder for folder in projects()}
+    if unknown := set(asked.distributions) - folders.keys():
+        parser.error(f"no distribution of this repository: {', '.join(sorted(unknown))}")
+    failed = False
+    for name, folder in folders.items():
+        if name in (asked.distributions or folders):
+            try:
+                wrong = release(folder, asked.output, asked.prove)
+            except FtError as error:
+                wrong = [str(error)]
+            failed = failed or bool(wrong)
+            print(name, "; ".join(wrong) or "ok", flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
