@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import compute
 
@@ -36,23 +37,33 @@ def release(folder: Path, output: Path, prove: bool) -> list[str]:
     wheel = build_wheel(folder, output)
     if not wheel.plugins:
         return []
-    listed = json.loads(compute.FILE.read_text(encoding="utf-8"))
-    own = next((one for one in listed if one["distribution"] == wheel.distribution), None)
-    if own is None:
+    listed = {one["distribution"]: one for one in _listed()}
+    if wheel.distribution not in listed:
         return ["it is not in first-party.json: python registry/compute.py writes that"]
-    before = own.get("proofs", [])
-    proved = wheel.digest in {one["wheel"] for one in before}
-    report = kit_report(wheel) if prove and not proved else None
-    findings = examine(folder, wheel, _without_proofs(listed), report)
+    proved = {one["wheel"] for one in listed[wheel.distribution].get("proofs", ())}
+    report = kit_report(wheel) if prove and wheel.digest not in proved else None
+    findings = examine(folder, wheel, _without_proofs(listed.values()), report)
     wrong = [f"{found.check}: {found.message}" for found in findings if not found.ok]
     if report and not wrong:
-        kept = [one for one in before if one["version"] != wheel.version]
-        own["proofs"] = [*kept, proof(wheel, report)]
-        compute.write(listed)
+        _record(wheel.distribution, proof(wheel, report))
     return wrong
 
 
-def _without_proofs(listed: list[dict]) -> Registry:
+def _listed() -> list[dict[str, Any]]:
+    return json.loads(compute.FILE.read_text(encoding="utf-8"))
+
+
+def _record(distribution: str, found: dict[str, Any]) -> None:
+    """Add a proof, in the place of a former one of the version, to the list as it is by now."""
+    listed = _listed()
+    for one in listed:
+        if one["distribution"] == distribution:
+            kept = [p for p in one.get("proofs", ()) if p["version"] != found["version"]]
+            one["proofs"] = [*kept, found]
+    compute.write(listed)
+
+
+def _without_proofs(listed: Iterable[dict[str, Any]]) -> Registry:
     """All registries, with the project's own list as it is here.
 
     A proof in it is no sign that its version is published: it is recorded before.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT
-from machine import UV, Machine
+from machine import UV, Machine, wheel
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def machine(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """The wheels of core, with its extra ``conformance``, and of the registry that it requires."""
     place = tmp_path_factory.mktemp("road")
     kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
@@ -39,8 +39,8 @@ def machine(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     }
     machine = Machine(place / "venv", environment)
     machine.run(UV, "venv", "--quiet", "--python", sys.executable, machine.venv, cwd=place)
-    (core,) = wheels.glob("ft_core-*")
-    (registry,) = wheels.glob("ft_registry-*")
+    core = wheel(machine, ROOT / "core", place / "core")
+    registry = wheel(machine, ROOT / "registry", place / "registry")
     machine.install(f"{core}[conformance]", registry, cwd=place)
     assert machine.distributions() == {"ft-core", "ft-registry"}
     return machine

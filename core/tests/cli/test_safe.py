@@ -39,6 +39,15 @@ def test_env_works_and_shows_it(ft, broken: Path) -> None:
     assert not broken.exists()
 
 
+def test_the_kit_refuses(ft, broken: Path) -> None:
+    done = ft("plugins", "test", "adapter:bad")
+    assert done.code == 2
+    assert done.out == ""
+    assert "adapter:bad is not loaded, since FT_SAFE is set" in done.err
+    assert "unset FT_SAFE" in done.err
+    assert not broken.exists()
+
+
 def test_a_run_refuses(tmp_path: Path, site, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text('{"model_type": "llama"}')

@@ -7,13 +7,13 @@ from ft.api import Conversation, InputError, Message, Origin, Part, Template, To
 from ft.data.render import (
     PROBES,
     _run_template,
-    _template_messages,
     agrees,
     default_render,
     first_difference,
     has_marks,
     render,
     render_own,
+    template_messages,
     unmarked,
 )
 
@@ -302,6 +302,6 @@ def test_text_and_marks_are_those_of_transformers(name, jinja, prompt):
         **variables,
     )
     found = _run_template(
-        jinja, _template_messages(jinja, conversation), conversation, prompt, variables
+        jinja, template_messages(jinja, conversation), conversation, prompt, variables
     )
     assert found == (expected, marks[0] if marked else [])

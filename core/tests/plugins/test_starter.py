@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import subprocess
 import sys
 import tomllib
+from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from checkout import ROOT, imports, runs_on_import
@@ -72,6 +75,25 @@ def test_a_project_is_whole(kind: str, model_type: str | None) -> None:
     assert publish["publish"]["permissions"] == {"id-token": "write"}
     assert commands_of(publish["publish"]) == ["uv publish"]
     assert "secrets." not in project[".github/workflows/publish.yml"]
+
+
+def schema_of_workflows() -> dict[str, Any]:
+    """The JSON schema of GitHub's workflows, as it is published."""
+    file = files("check_jsonschema") / "builtin_schemas" / "vendor" / "github-workflows.json"
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["ci", "publish"])
+def test_workflows_are_of_the_published_schema(name: str) -> None:
+    project = starter.render_starter("adapter", "x1")
+    # a text each, since YAML 1.1 takes the key "on" for true
+    workflow = yaml.load(project[f".github/workflows/{name}.yml"], Loader=yaml.BaseLoader)
+    jsonschema.validate(workflow, schema_of_workflows())
+    job = next(iter(workflow["jobs"].values()))
+    for wrong in ({"runs-on": []}, {"steps": [{"runs": "pytest"}]}, {"permission": {}}):
+        changed = {**workflow, "jobs": {"build": {**job, **wrong}}}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(changed, schema_of_workflows())
 
 
 def commands_of(job: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ft.api._markers import hookimpl
 from ft.api.adapter import Adapter
-from ft.api.answers import json_call, read_answer, typed_argument
+from ft.api.answers import json_call, read_answer, tagged_call, typed_argument
 from ft.api.backend import Backend
 from ft.api.capability import VOCABULARY, Capabilities, Capability
 from ft.api.command import Command
@@ -21,12 +21,15 @@ from ft.api.examples import (
     Encoded,
     Example,
     Feedback,
+    Labelled,
     Message,
     Origin,
     Part,
     Preference,
     Prompt,
     Rendered,
+    Similar,
+    Stepwise,
     Text,
     ToolCall,
 )
@@ -79,6 +82,7 @@ __all__ = [
     "Kernel",
     "Kind",
     "KnownFailure",
+    "Labelled",
     "Limit",
     "Loss",
     "Message",
@@ -110,8 +114,10 @@ __all__ = [
     "Run",
     "RunError",
     "Sampling",
+    "Similar",
     "Source",
     "State",
+    "Stepwise",
     "Template",
     "TemplateOptions",
     "Text",
@@ -123,6 +129,7 @@ __all__ = [
     "hookimpl",
     "json_call",
     "read_answer",
+    "tagged_call",
     "time_limit",
     "typed_argument",
 ]

@@ -73,3 +73,28 @@ def typed_argument(
         if value is None or isinstance(value, bool | int | float | dict | list):
             return value
     return text
+
+
+def tagged_call(
+    text: str,
+    name: re.Pattern[str],
+    argument: re.Pattern[str],
+    tools: Sequence[Mapping[str, Any]],
+) -> ToolCall:
+    """The call in a format that puts tags around a name and around arguments in bare text.
+
+    ``name`` matches at the beginning and has the name as its first group; ``argument`` matches
+    one after another up to the end, with the name of each as its first group and the value as the
+    last that matched. Raises ``ValueError`` where they leave something over.
+    """
+    if not (match := name.match(text)):
+        raise ValueError("no name")
+    function, at = match[1], match.end()
+    arguments: dict[str, Any] = {}
+    while (match := argument.match(text, at)) and match[1] not in arguments:
+        value = match[match.lastindex or 1]
+        arguments[match[1]] = typed_argument(value, function, match[1], tools)
+        at = match.end()
+    if at != len(text):
+        raise ValueError("more than arguments")
+    return ToolCall(function, arguments)

@@ -1,7 +1,8 @@
 """The canonical examples: what a data set holds once a dataset plugin has read it.
 
 One conversation type carries supervised data, and its siblings carry preferences, unpaired
-feedback, prompts for online training and plain text. The message list follows the OpenAI
+feedback, prompts for online training, plain text, classes, texts that belong together and
+verdicts on steps. The message list follows the OpenAI
 chat format, which is what chat templates read.
 """
 
@@ -165,6 +166,33 @@ class Text(Example):
     """Plain text, all of it trained on."""
 
     text: str
+
+
+@dataclass(slots=True)
+class Labelled(Example):
+    """A text, or a conversation, and the name of the class that it belongs to."""
+
+    content: str | Sequence[Message]
+    label: str
+
+
+@dataclass(slots=True)
+class Similar(Example):
+    """Two texts that belong together, and others that do not belong to the first."""
+
+    anchor: str
+    positive: str
+    negatives: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Stepwise(Example):
+    """A prompt and an answer in steps; ``verdicts`` says of each how right it is, 0 to 1."""
+
+    prompt: Sequence[Message]
+    steps: Sequence[str]
+    verdicts: Sequence[float]
+    tools: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(slots=True)

@@ -344,6 +344,16 @@ def ft_build_scheduler(run: Run, optimizer: Optimizer, steps: int) -> LRSchedule
 
 
 @hookspec(firstresult=True)
+def ft_result_weights(run: Run, model: nn.Module) -> AbstractContextManager[None] | None:
+    """Run with the weights that count, where others train (optimizer; first result).
+
+    For methods that average what they go through. Returns a context manager that puts them
+    into the trained parameters, and at its exit puts back what was there, to the last bit.
+    Entered around evaluations and where the result is saved; checkpoints are of what trains.
+    """
+
+
+@hookspec(firstresult=True)
 def ft_train(run: Run, model: nn.Module) -> bool | None:
     """Train (trainer; first result). Returns true when done.
 

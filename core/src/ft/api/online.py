@@ -200,14 +200,19 @@ class OnlineTrainer(Trainer):
     # -- batches -------------------------------------------------------------------------------
 
     def collate(
-        self, run: Run, rollouts: Sequence[Rollout], **columns: Sequence[float]
+        self,
+        run: Run,
+        rollouts: Sequence[Rollout],
+        together: int = 1,
+        **columns: Sequence[float],
     ) -> list[Batch]:
         """Micro batches of at most ``answers_per_pass`` answers, on the device.
 
         Each has prompt and answer under ``tokens``, and a tensor of shape (answers,) for each
-        of ``columns``.
+        of ``columns``. Every ``together`` answers are in one micro batch.
         """
         size = self.options.answers_per_pass or len(rollouts)
+        size = max(1, size // together) * together
         rows = [{"tokens": rollout.tokens()} for rollout in rollouts]
         for name, values in columns.items():
             for row, value in zip(rows, values, strict=True):

@@ -1,13 +1,12 @@
 """Helpers for trainers that learn from preferences and verdicts.
 
-They encode answers so that only the answer is trained on, and say how likely a model, and the
-one from before the first step, finds each of them.
+They encode answers so that only the answer is trained on, and say how likely a model finds each
+of them. The model from before the first step is :class:`ft.api.reference.Reference`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -129,38 +128,3 @@ def counted(batch: Batch) -> Tensor:
     its units. A process without rows of its own gets one that does not count.
     """
     return (batch["weights"].sum(-1) > 0).float()
-
-
-class Reference:
-    """The model as it was before the first step.
-
-    Made in :func:`ft_add_modules` and no later: a run that resumes puts its checkpoint's
-    weights back afterwards. The trained model itself stands in where the adapter can bring the
-    first weights back (a fresh LoRA that is switched off), and a frozen copy otherwise.
-    """
-
-    def __init__(self, run: Run):
-        self._copy = run.frozen_copy() if run.initial_weights() is None else None
-
-    def model(self, trained: nn.Module) -> nn.Module:
-        """The module that is asked: a copy, or ``trained`` itself with its first weights."""
-        return trained if self._copy is None else self._copy
-
-    def likelihoods(
-        self, run: Run, model: nn.Module, batches: Mapping[str, Batch]
-    ) -> dict[str, Likelihood]:
-        """How likely the reference finds the rows of padded batches, by name; without a graph.
-
-        ``model`` is the one that trains, as :func:`ft_compute_loss` gets it.
-        """
-        import torch
-
-        training = model.training
-        model.eval()  # dropout would make the reference noisy
-        held = run.initial_weights() if self._copy is None else None
-        with torch.no_grad(), held or nullcontext():
-            found = {
-                name: likelihood(run, self.model(model), batch) for name, batch in batches.items()
-            }
-        model.train(training)
-        return found

@@ -62,7 +62,8 @@ class Prequantized(Quantizer):
     """
 
     marker: ClassVar[tuple[str, ...]]
-    """Names of tensors of which each shows that a layer of the checkpoint is quantized."""
+    """Names of tensors of which each shows that a layer of the checkpoint is quantized. A
+    ``weight`` of 8 bits shows it, too."""
 
     required: ClassVar[tuple[str, ...]] = ()
     """Names of tensors that every quantized layer must have."""
@@ -96,13 +97,30 @@ class Prequantized(Quantizer):
     def write(self, model: Any, folder: Path) -> None:
         """Write ``model``, whose weights are plain, in this form into ``folder``."""
         head = model.get_output_embeddings()
+        encoded = {
+            name: self.encode(layer.weight)
+            for name, layer in model.named_modules()
+            if _is_linear(layer) and layer is not head
+        }
+        self.save(model, folder, encoded, self.described())
+
+    @staticmethod
+    def save(
+        model: Any,
+        folder: Path,
+        encoded: Mapping[str, Mapping[str, Tensor]],
+        described: Mapping[str, Any],
+    ) -> None:
+        """Save ``model`` with the layers in ``encoded`` as these tensors in place of a weight.
+
+        ``described`` becomes the ``quantization_config`` in ``config.json``.
+        """
         tensors = dict(model.state_dict())
-        for name, layer in model.named_modules():
-            if _is_linear(layer) and layer is not head:
-                encoded = self.encode(tensors.pop(f"{name}.weight"))
-                tensors |= {f"{name}.{key}": tensor for key, tensor in encoded.items()}
+        for name, stored in encoded.items():
+            del tensors[f"{name}.weight"]
+            tensors |= {f"{name}.{key}": tensor for key, tensor in stored.items()}
         config, model.config = model.config, copy.deepcopy(model.config)
-        model.config.quantization_config = dict(self.described())
+        model.config.quantization_config = dict(described)
         try:
             model.save_pretrained(folder, state_dict=tensors)
         finally:
@@ -156,7 +174,8 @@ class Prequantized(Quantizer):
             grouped.setdefault(name, {})[last] = tensor
         layers = dict(model.named_modules())
         for name, tensors in grouped.items():
-            if not any(marker in tensors for marker in self.marker):
+            narrow = "weight" in tensors and tensors["weight"].dtype.itemsize == 1
+            if not narrow and not any(marker in tensors for marker in self.marker):
                 continue
             linear = layers.get(name)
             if not _is_linear(linear):

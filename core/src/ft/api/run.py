@@ -311,6 +311,17 @@ class Run:
         """Make a micro batch of encoded rows."""
         return self.hook.ft_collate(run=self, rows=rows)
 
+    def first_batches(self, count: int) -> Iterator[Batch]:
+        """``count`` sequences of the training data in micro batches, on the device.
+
+        For a method that looks at the data before it trains, in :func:`ft_adapt_model` say. They
+        are what core collates of plain sequences, padded, whatever the trainer learns from them:
+        of a pair each answer is one. The same ones every time; none where no data is prepared.
+        """
+        from ft.training.batches import first_batches
+
+        return first_batches(self, count)
+
     def parse_answer(self, text: str, tools: Sequence[Mapping[str, Any]] = ()) -> Message:
         """Read generated text back into a message; ``tools`` are those that were offered."""
         return self.hook.ft_parse_answer(run=self, text=text, tools=tools)

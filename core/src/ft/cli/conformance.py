@@ -55,8 +55,11 @@ def test(
     """
     from ft.conformance.report import about, as_json, remember
     from ft.conformance.session import Limits, prove
+    from ft.plugins import safe
 
     records = _chosen(names, distributions, everything)
+    for record in records:
+        safe.check(record)
     _print_about(about(), records)
     reports: list[PluginReport] = []
     limits = Limits(seconds=timeout, memory=int(memory * 2**30))

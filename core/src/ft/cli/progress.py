@@ -105,9 +105,15 @@ class Done(ProgressColumn):
 def step_line(metrics: Mapping[str, float], total_steps: int) -> str:
     """One step in less than 80 columns."""
     left = (total_steps - metrics["step"]) * metrics["seconds"] / metrics["step"]
+    # where answers are rewarded, the loss is around 0 all the time
+    learning = (
+        f"  reward {metrics['reward']:<7.4f}"
+        if "reward" in metrics
+        else f"  loss {metrics['loss']:<7.4f}"
+    )
     return (
         f"{metrics['step']:>{len(str(total_steps))}}/{total_steps}"
-        f"  loss {metrics['loss']:<7.4f} lr {metrics['learning_rate']:.1e}"
+        f"{learning} lr {metrics['learning_rate']:.1e}"
         f"  grad {metrics['grad_norm']:<6.3g} {metrics['tokens_per_second']:>7,.0f} tok/s"
         f"  {metrics['memory'] / 2**30:.1f} GiB  {clock(left)}"
     )

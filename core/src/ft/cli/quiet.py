@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 
@@ -18,6 +19,10 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     warnings.filterwarnings("ignore")
-    from transformers.utils import logging
+    if logging.lastResort is not None:  # what writes the warnings of a library that nobody set up
+        logging.lastResort.setLevel(logging.ERROR)
+    # torch has this one told of how other libraries use it
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+    from transformers.utils.logging import disable_progress_bar
 
-    logging.disable_progress_bar()
+    disable_progress_bar()

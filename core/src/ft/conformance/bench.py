@@ -33,6 +33,7 @@ from ft.pipeline.run import start_process
 from ft.pipeline.run import train as train_steps
 from ft.pipeline.save import save_modules
 from ft.plugins.selection import Selection
+from ft.training.evaluate import result_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -190,9 +191,10 @@ def save(run: Run, folder: str = "result") -> Path:
     """Save the result as the pipeline does, without a tokenizer; returns its folder."""
     target = run.folder / folder
     target.mkdir(exist_ok=True)
-    run.hook.ft_finish_model(run=run, model=run.model)
-    run.hook.ft_save_model(run=run, model=run.model, folder=target)
-    save_modules(run, target)
+    with result_weights(run):
+        run.hook.ft_finish_model(run=run, model=run.model)
+        run.hook.ft_save_model(run=run, model=run.model, folder=target)
+        save_modules(run, target)
     return target
 
 
@@ -229,14 +231,16 @@ def gradients(run: Run, batches: Sequence[Sequence[Any]]) -> tuple[float, dict[s
 
     The loss is the mean over the units of the step, as the loop takes it.
     """
+    from ft.training.batches import updates_of
     from ft.training.losses import compute_loss
 
     run.model.train()
     collated = [run.to_device(run.collate(list(rows))) for rows in batches]
-    counts = [float(run.hook.ft_count_units(run=run, batch=batch)) for batch in collated]
+    micro = [one for update in updates_of(run, run.model, collated) for one in update]
+    units = sum(one.units for one in micro)
     total = 0.0
-    for batch, count in zip(collated, counts, strict=True):
-        loss = compute_loss(run, run.model, batch, count).total / sum(counts)
+    for one in micro:
+        loss = compute_loss(run, run.model, one.batch, one.units).total / units
         loss.backward()
         total += float(loss.detach())
     found = {name: p.grad.clone() for name, p in run.trainable() if p.grad is not None}

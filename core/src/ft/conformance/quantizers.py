@@ -83,6 +83,10 @@ def held(thing: Any, name: str = "", seen: set[int] | None = None) -> Iterator[t
     if id(thing) in seen or isinstance(thing, (str, bytes, int, float, type(None), type)):
         return
     seen.add(id(thing))
+    if hasattr(thing, "__tensor_flatten__"):  # a type of tensor that is made of others
+        for key in thing.__tensor_flatten__()[0]:
+            yield from held(getattr(thing, key), f"{name}.{key}", seen)
+        return
     if isinstance(thing, torch.Tensor):
         yield name, thing
     for key, value in parts_of(thing).items():

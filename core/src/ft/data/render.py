@@ -57,7 +57,7 @@ def render(
     :class:`ft.api.InputError`, with the row, where the template refuses the conversation, or
     where a message asks for a weight and its stretch cannot be told.
     """
-    messages = _template_messages(jinja, conversation)
+    messages = template_messages(jinja, conversation)
     text, marked = _run_template(jinja, messages, conversation, generation_prompt, variables)
     spans: Sequence[tuple[int, int, float]] = ()
     if not generation_prompt:
@@ -81,7 +81,7 @@ def render_own(
     writes a turn otherwise than it asks for it, or otherwise once other turns follow: what the
     model would have written there cannot be told.
     """
-    messages = _template_messages(jinja, conversation)
+    messages = template_messages(jinja, conversation)
 
     def text_of(count: int, prompt: bool) -> str:
         return _run_template(jinja, messages[:count], conversation, prompt, variables)[0]
@@ -298,14 +298,14 @@ def _same(value: Any) -> Any:
 def _text_or_none(
     jinja: str, conversation: Conversation, prompt: bool, variables: Mapping[str, Any]
 ) -> str | None:
-    messages = _template_messages(jinja, conversation)
+    messages = template_messages(jinja, conversation)
     try:
         return _run_template(jinja, messages, conversation, prompt, variables)[0]
     except InputError:
         return None
 
 
-def _template_messages(jinja: str, conversation: Conversation) -> list[dict[str, Any]]:
+def template_messages(jinja: str, conversation: Conversation) -> list[dict[str, Any]]:
     """The messages in the form that the template reads.
 
     Some templates read a text only as a string and silently drop a list of parts; others read

@@ -19,18 +19,21 @@ from ft.pipeline.report import write_report
 from ft.pipeline.save import save_result
 from ft.pipeline.startup import check_start
 from ft.recipe.resolved import Resolved
+from ft.training.batches import only_core_has
 from ft.training.best import Best
 from ft.training.checkpoint import (
     checkpoints,
     load_checkpoint,
+    load_optimizer,
     load_random_state,
     load_weights,
     step_of,
 )
+from ft.training.evaluate import result_weights
 from ft.training.interrupt import stop_on_interrupt
 from ft.training.loop import count_steps, make_order
 from ft.training.meter import Meter
-from ft.training.precision import choose_precision
+from ft.training.precision import choose_precision, make_scaler
 from ft.training.recompute import checkpoint_activations
 
 
@@ -94,7 +97,8 @@ def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = Non
         if run.state.interrupted and run.state.step < run.state.total_steps:
             raise interrupted(run)
         load_best(run)
-        save_result(run)
+        with result_weights(run):
+            save_result(run)
         if run.process.is_main:
             write_report(run, resolved)
         run.selection.notify("ft_run_finished", run=run)
@@ -109,9 +113,6 @@ def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = Non
 
 def train(run: Run, resume: Path | None) -> None:
     """Build optimizer and schedule, pick up a checkpoint, train."""
-    from torch import float16
-    from torch.amp import GradScaler
-
     order = make_order(run)
     options = run.part("trainer").options
     run.state.total_steps = count_steps(options, order)
@@ -120,8 +121,7 @@ def train(run: Run, resume: Path | None) -> None:
     model = run.hook.ft_wrap_model(run=run, model=run.model)
     run.optimizer = run.hook.ft_build_optimizer(run=run, model=run.model)
     precision = choose_precision(options.precision, run.device)
-    # float16 alone is so narrow that small gradients vanish; disabled, the scaler passes on
-    run.scaler = GradScaler(run.device.type, enabled=precision == float16)
+    run.scaler = make_scaler(run, precision)
     run.scheduler = run.hook.ft_build_scheduler(
         run=run, optimizer=run.optimizer, steps=run.state.total_steps
     )
@@ -146,6 +146,8 @@ def load_best(run: Run) -> None:
     if step is None or step == run.state.step or step not in found:
         return
     load_weights(run, found[step])
+    if not only_core_has(run, "ft_result_weights"):
+        load_optimizer(run, found[step])  # what the weights that count are made of
     run.progress.say(f"the result has the weights of step {step}, the best evaluation")
 
 

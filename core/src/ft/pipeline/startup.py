@@ -243,13 +243,15 @@ def _quantile(ordered: Sequence[int], share: float) -> int:
 
 
 def _first_document(run: Run) -> Encoded | None:
-    """The first sequence with something trained, of a row or of a pack."""
+    """The first sequence with something trained, of a row or of a pack; else the first prompt."""
+    first: Encoded | None = None
     for row in islice(iter(run.data), ROWS):
         for document in row if isinstance(row, list) else [row]:
             for sequence in sequences_of(document):
                 if any(sequence.weights):
                     return sequence
-    return None
+                first = first or sequence
+    return first
 
 
 def trained_pieces(run: Run, sequence: Encoded | None) -> list[tuple[str, bool]]:

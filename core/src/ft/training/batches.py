@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from ft.api import Batch, Run, TrainerOptions
-from ft.data.collate import IGNORED, same_shapes
+from ft.data.collate import IGNORED, collate, same_shapes
+from ft.data.fit import sequences_of
 from ft.training.order import micro_batches
 
 
@@ -61,6 +65,20 @@ def collate_step(run: Run, items: Sequence[int]) -> list[Batch]:
             batch = without_weight(batch)
         batches.append(batch)
     return batches
+
+
+def first_batches(run: Run, count: int) -> Iterator[Batch]:
+    """``count`` sequences of the training data, drawn by the run's seed, in micro batches."""
+    if run.data is None:
+        return
+    items: Iterable[Any] = run.data  # a stream is shuffled already
+    if isinstance(run.data, Sequence):
+        drawn = np.random.default_rng(run.seed).permutation(len(run.data)).tolist()
+        items = (run.data[i] for i in drawn)
+    rows = (row for item in items for row in (item if isinstance(item, list) else [item]))
+    sequences = islice((one for row in rows for one in sequences_of(row)), count)
+    while taken := list(islice(sequences, micro_batch_size(run))):
+        yield run.to_device(collate(run, taken))
 
 
 def without_weight(batch: Mapping[str, Any]) -> Batch:

@@ -128,14 +128,12 @@ def load_checkpoint(run: Run, folder: Path) -> None:
     import torch
 
     with _readable(folder):
-        optimizer = torch.load(folder / "optimizer.pt", map_location=run.device, weights_only=True)
         scheduler = torch.load(folder / "scheduler.pt", weights_only=True)
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         own = _load_own(run, folder)
     load_weights(run, folder)
     rates = getattr(run.scheduler, "base_lrs", [])
-    if optimizer is not None:
-        run.optimizer.load_state_dict(optimizer)
+    load_optimizer(run, folder)
     if scheduler is not None:
         run.scheduler.load_state_dict(scheduler)
         if rates != getattr(run.scheduler, "base_lrs", []):
@@ -161,6 +159,16 @@ def load_weights(run: Run, folder: Path) -> None:
         tensors = load_file(folder / "model.safetensors", device=str(run.device))
     run.hook.ft_restore_state(run=run, model=run.model, tensors=tensors)
     run.weights_changed()
+
+
+def load_optimizer(run: Run, folder: Path) -> None:
+    """Put the state of the optimizer back to a checkpoint, where it has one."""
+    import torch
+
+    with _readable(folder):
+        state = torch.load(folder / "optimizer.pt", map_location=run.device, weights_only=True)
+    if state is not None:
+        run.optimizer.load_state_dict(state)
 
 
 def _set_rates(run: Run, rates: list[float]) -> None:

@@ -50,15 +50,34 @@ def evaluate(run: Run, model: nn.Module) -> dict[str, float]:
 
 @contextmanager
 def measuring(run: Run, model: nn.Module) -> Iterator[None]:
-    """Without dropout, and without a trace: training goes on as if nobody had looked."""
+    """The weights that count, without dropout and without a trace.
+
+    Training goes on as if nobody had looked.
+    """
     modules = [model, *run.modules.values()]
     training = [module.training for module in modules]
     generators = random_state()
     for module in modules:
         module.eval()
     try:
-        yield
+        with result_weights(run):
+            yield
     finally:
         for module, was in zip(modules, training, strict=True):
             module.train(was)
         set_random_state(generators)
+
+
+@contextmanager
+def result_weights(run: Run) -> Iterator[None]:
+    """The weights that are measured and saved, in the place of those that train."""
+    context = run.hook.ft_result_weights(run=run, model=run.model)
+    if context is None:
+        yield
+        return
+    try:
+        with context:
+            run.weights_changed()
+            yield
+    finally:
+        run.weights_changed()

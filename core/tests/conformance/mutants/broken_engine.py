@@ -51,6 +51,18 @@ class HoldsOldWeights(StepByStep):
         return super().ft_generate(run, self.copy, conversations, sampling)
 
 
+@mutant("engine.log-probabilities")
+class SureOfItself(StepByStep):
+    """Says the log-probabilities at a temperature of 1, whatever it is."""
+
+    def answer(self, run, model, prompt, sampling, stops):
+        found = super().answer(run, model, prompt, sampling, stops)
+        if sampling.log_probs:
+            plain = super().answer(run, model, prompt, replace(sampling, temperature=1.0), stops)
+            found.log_probs = plain.log_probs
+        return found
+
+
 @mutant("engine.a-limit-cuts")
 class OneTokenMore(StepByStep):
     """Writes one token more than it may."""

@@ -1,22 +1,14 @@
-"""Weights in the file format of GPTQ: what they stand for, and a model of them."""
-
-import json
+"""The file format of GPTQ: what weights stand for, and what is refused."""
 
 import pytest
 import torch
-from harness import logits, save, tiny_run, train, write_random_model
-from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ft.api import InputError, ModelFamily
-from ft_adapter_lora import adapter as lora
-from ft_exporter_merged import exporter as merged
-from ft_optimizer_adamw import optimizer as adamw
+from ft.api import InputError
+from ft_quantizer_gptq import Scheme
 from ft_quantizer_gptq import quantizer as gptq
 from ft_quantizer_gptq.linear import GptqLinear, pack, rounded
-from ft_trainer_sft import trainer as sft
 
-FAMILY = ModelFamily("Llama", "Meta", ("llama",), accepts=("packing",))
 OUT, WIDTH = 16, 64
 
 
@@ -83,98 +75,28 @@ def test_what_is_packed_is_unpacked(symmetric):
     assert ((layer.plain(torch.float32).weight - weight).abs() <= step * 0.51).all()
 
 
-# -- a model -----------------------------------------------------------------------------------
+# -- config.json -------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """A folder with ``model``, a tiny checkpoint in the file format, and ``plain``."""
-    folder = tmp_path_factory.mktemp("gptq")
-    write_random_model(folder / "plain", FAMILY, "llama")
-    from transformers import AutoModelForCausalLM
-
-    gptq.bind("gptq").write(AutoModelForCausalLM.from_pretrained(folder / "plain"), folder / "model")
-    return folder
-
-
-def lora_run(folder, *more):
-    parts = [
-        gptq.bind("gptq"),
-        lora.bind("lora", {"rank": 4}),
-        adamw.bind("adamw", {"learning_rate": 1e-2}),
-        sft.bind("sft", {"steps": 8, "precision": "float32"}),
-    ]
-    return tiny_run(folder, [*parts, *more])
-
-
-def test_lora_learns_on_it_and_merges_into_plain_weights(checkpoint):
-    run = lora_run(checkpoint, merged.bind("merged"))
-    layers = [m for m in run.model.modules() if isinstance(m, GptqLinear)]
-    assert len(layers) == 14  # seven in each of two blocks
-    losses = train(run)
-    assert losses[-1] < losses[0]
-    assert all("lora_" in name for name, _ in run.trainable())
-    trained = logits(run.model)
-    save(run)
-
-    run.full_precision = True  # as `ft export` opens a result
-    out = run.selection.call(run.part("exporter"), "ft_export", run=run, folder=checkpoint / "out")
-    assert "quantization_config" not in json.loads((out / "config.json").read_text())
-    from transformers import AutoModelForCausalLM
-
-    plain = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
-    torch.testing.assert_close(logits(plain), trained, rtol=1e-3, atol=1e-3)
-
-
-def changed(checkpoint, folder, **settings):
-    """The checkpoint with other settings in ``quantization_config``."""
-    target = folder / "model"
-    target.mkdir(parents=True)
-    for file in (checkpoint / "model").iterdir():
-        (target / file.name).symlink_to(file)
-    config = json.loads((target / "config.json").read_text())
-    config["quantization_config"] |= settings
-    (target / "config.json").unlink()
-    (target / "config.json").write_text(json.dumps(config))
-    return folder
+def test_what_config_json_says_of_the_file():
+    read = gptq.bind("gptq").read
+    assert read({"bits": 8, "group_size": 32}) == Scheme(8, 32, 1)
+    assert read({"bits": 4, "group_size": -1, "checkpoint_format": "gptq_v2"}) == Scheme(4, -1, 0)
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"bits": 3}, "GPTQ weights of 3 bits"),
-        ({"checkpoint_format": "marlin"}, "file format marlin"),
-        ({"bits": 8}, r"qweight is torch.int32 of \(16, 64\), and 8 bits"),
+        ({"bits": 4, "checkpoint_format": "marlin"}, "file format marlin"),
     ],
 )
-def test_what_it_does_not_read_is_said(checkpoint, tmp_path, settings, words):
+def test_what_it_does_not_read_is_said(settings, words):
     with pytest.raises(InputError, match=words):
-        lora_run(changed(checkpoint, tmp_path, **settings))
+        gptq.bind("gptq").read(settings)
 
 
-def test_a_plain_checkpoint_is_refused(checkpoint, tmp_path):
-    (tmp_path / "model").symlink_to(checkpoint / "plain")
-    with pytest.raises(InputError, match="those of this checkpoint are not"):
-        lora_run(tmp_path)
-
-
-def test_a_tensor_that_is_missing_is_named(checkpoint, tmp_path):
-    folder = changed(checkpoint, tmp_path)
-    file = folder / "model" / "model.safetensors"
-    tensors = load_file(file)
-    del tensors["model.layers.1.mlp.down_proj.scales"]
-    file.unlink()
-    save_file(tensors, file, {"format": "pt"})
-    with pytest.raises(InputError, match="scales"):
-        lora_run(folder)
-
-
-def test_weights_of_no_linear_layer_are_named(checkpoint, tmp_path):
-    folder = changed(checkpoint, tmp_path)
-    file = folder / "model" / "model.safetensors"
-    tensors = load_file(file)
-    tensors["model.layers.0.mlp.experts.0.up_proj.qweight"] = torch.zeros(2, 2).int()
-    file.unlink()
-    save_file(tensors, file, {"format": "pt"})
-    with pytest.raises(InputError, match=r"experts\.0\.up_proj, where this model has no linear"):
-        lora_run(folder)
+def test_words_of_another_width_are_refused():
+    stored, _ = stored_by_hand(4, 32, 1, False)
+    with pytest.raises(InputError, match=r"int32 of \(8, 16\), and 8 bits .* int32 of \(16, 16\)"):
+        GptqLinear("layer", nn.Linear(WIDTH, OUT), stored, 8, 1)

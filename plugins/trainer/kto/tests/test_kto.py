@@ -55,7 +55,7 @@ def steps_loss(run, pieces):
 def test_the_loss_is_the_papers_however_a_step_is_cut(tmp_path):
     run = kto_run(tmp_path, desirable_weight=1.5, beta=0.2)
     train(run)  # away from the reference
-    reference = run.part("trainer").reference.model(run.model)
+    reference = run.part("trainer").reference._copy
     assert reference is not run.model
     rows = [(list(r["answer"].input_ids), r["good"]) for r in run.data]
     prompt = 4  # of random_rows

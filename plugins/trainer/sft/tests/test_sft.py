@@ -1,7 +1,11 @@
+import copy
+import math
 from dataclasses import replace
 
 import pytest
+import torch
 from harness import assert_resumes, random_rows, tiny_run, train
+from pydantic import ValidationError
 from tiny import write_tiny
 
 from ft.api import Conversation, Message
@@ -157,3 +161,84 @@ def test_a_run_with_noise_resumes_to_the_same_weights(tmp_path):
 def test_noise_changes_what_is_learned(tmp_path):
     plain, noisy = (train(sft_run(tmp_path, neftune=alpha, steps=3)) for alpha in (None, 50.0))
     assert plain[1] != noisy[1]
+
+
+# -- losses that weigh tokens ----------------------------------------------------------------
+
+
+def predictions(model, row):
+    """Log-probabilities before each trained token of a row, and the tokens."""
+    ids = torch.tensor([list(row.input_ids)])
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits[0, :-1]
+    trained = torch.tensor(list(row.weights))[1:] > 0
+    return logits[trained].log_softmax(-1), ids[0, 1:][trained]
+
+
+def own_loss(run, rows):
+    run.model.train()
+    loss = run.hook.ft_compute_loss(run=run, model=run.model, batch=run.collate(rows))
+    return float(loss.total.detach())
+
+
+@pytest.mark.parametrize("loss", ["dft", "eaft", "asft"])
+def test_a_weighted_loss_is_its_papers(tmp_path, loss):
+    own = {"dft": {}, "eaft": {"entropy_power": 2.0}, "asft": {"anchor": 0.3}}[loss]
+    run = sft_run(tmp_path, loss=loss, steps=3, **own)
+    before = copy.deepcopy(run.model)
+    rows = random_rows(3)
+    run.data = rows
+    train(run)  # away from the reference
+    expected = 0.0
+    for row in rows:
+        found, tokens = predictions(run.model, row)
+        likely = found.gather(1, tokens[:, None])[:, 0]
+        if loss == "eaft":
+            top = found.exp().topk(20).values
+            top = top / top.sum(-1, keepdim=True)
+            entropy = -(top * top.log()).sum(-1) / math.log(20)
+            expected += float((-likely * entropy**2).sum())
+            continue
+        expected += float((-likely * likely.exp()).sum())
+        if loss == "asft":
+            wanted, _ = predictions(before, row)
+            expected += 0.3 * float((wanted.exp() * (wanted - found)).sum())
+    assert own_loss(run, rows) == pytest.approx(expected, rel=1e-4)
+    # packed, and measured: as it should be
+    assert own_loss(run, [list(rows)]) == pytest.approx(expected, rel=1e-4)
+    run.model.eval()
+    batch = run.collate(rows)
+    plain = run.token_losses(run.model, batch)
+    measured = run.hook.ft_compute_loss(run=run, model=run.model, batch=batch).total
+    assert float(measured.detach()) == float((plain.losses * plain.weights).sum().detach())
+
+
+def test_the_gradient_does_not_go_through_a_weight(tmp_path):
+    run = sft_run(tmp_path, loss="dft")
+    run.model.train()
+    batch = run.collate(random_rows(2))
+    run.hook.ft_compute_loss(run=run, model=run.model, batch=batch).total.backward()
+    found = {name: p.grad.clone() for name, p in run.model.named_parameters()}
+    run.model.zero_grad()
+    tokens = run.token_losses(run.model, batch)
+    (tokens.losses * torch.exp(-tokens.losses.detach())).sum().backward()
+    for name, parameter in run.model.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"anchor": 0.1}, "anchor is of loss asft"),
+        ({"loss": "dft", "entropy_power": 2.0}, "entropy_power is of loss eaft"),
+        ({"loss": "eaft", "label_smoothing": 0.1}, "has no meaning for loss eaft"),
+    ],
+)
+def test_an_option_of_another_loss_is_refused(options, said):
+    with pytest.raises(ValidationError, match=said):
+        sft.bind("sft", options)
+
+
+def test_a_loss_of_whole_predictions_takes_no_fused_kernel():
+    assert "loss-kernel" not in sft.bind("sft", {"loss": "asft"}).capabilities().accepts
+    assert "loss-kernel" in sft.bind("sft", {"loss": "dft"}).capabilities().accepts

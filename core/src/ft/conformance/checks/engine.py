@@ -8,7 +8,7 @@ from typing import Any
 from ft.api import Answer, Conversation, Message, Run, Sampling, hookimpl
 from ft.conformance.around import questions
 from ft.conformance.bench import some, tiny_run, train, weights
-from ft.conformance.check import check
+from ft.conformance.check import Skip, check
 from ft.conformance.reference.engine import stop_ids
 from ft.conformance.reference.template import Reference
 from ft.conformance.reference.template import template as reference
@@ -66,6 +66,50 @@ def greedy_takes_the_likeliest(subject: Subject) -> None:
     change_a_little(run)
     answer = answer_one(run, Sampling(max_new_tokens=LENGTH))
     assert_likeliest(run, answer)
+
+
+@check("engine")
+def log_probabilities(subject: Subject) -> None:
+    """The log-probabilities of an answer are the model's.
+
+    Why: a trainer that learns from answers compares them with its own, and finds out an engine
+    with other weights or another template.
+
+    Passes: where ``Sampling.log_probs`` is set, an answer has one for each of its ids, and at
+    temperatures of 0, 1 and 0.7 each is that of the model's own logits, divided by the
+    temperature, within 1e-3. An engine that says ``None`` is left out.
+
+    Fails: those of the distribution that ``top_k`` leaves; those of the likeliest token in the
+    place of the one that was taken; those at a temperature of 1 whatever it is.
+
+    Example: ``at a temperature of 0.7 token 2 of the answer has a log-probability of -3.1, and
+    the engine says -0.2``.
+    """
+    import torch
+
+    run = endless(tiny_run(subject))
+    for temperature in (0.0, 1.0, 0.7):
+        top_k = 5 if temperature else 0
+        wanted = Sampling(LENGTH, temperature, top_k=top_k, seed=1, log_probs=True)
+        answer = answer_one(run, wanted)
+        if answer.log_probs is None:
+            raise Skip("it does not say log-probabilities")
+        assert len(answer.log_probs) == len(answer.token_ids), (
+            f"there are {len(answer.log_probs)} log-probabilities of {len(answer.token_ids)} ids"
+        )
+        ids = prompt_ids(run)
+        run.model.eval()
+        for number, (token, said) in enumerate(
+            zip(answer.token_ids, answer.log_probs, strict=True), 1
+        ):
+            with torch.no_grad():
+                logits = next_logits(run, ids) / (temperature or 1.0)
+            own = float(logits.log_softmax(-1)[token])
+            assert abs(own - said) < 1e-3, (
+                f"at a temperature of {temperature:g} token {number} of the answer has a "
+                f"log-probability of {own:.3g}, and the engine says {said:.3g}"
+            )
+            ids.append(token)
 
 
 @check("engine")
@@ -323,6 +367,7 @@ def change_a_little(run: Run) -> None:
     weight: Any = run.model.get_output_embeddings().weight  # type: ignore[operator]
     with torch.no_grad():
         weight.copy_(weight.roll(1, 0))
+    run.weights_changed()
     endless(run)
 
 

@@ -84,6 +84,10 @@ def tied_weights(subject: Subject) -> None:
         raise Skip("its embeddings are never tied")
     for holder in holders:
         holder.tie_word_embeddings = True
+    try:
+        config.validate()
+    except Exception as error:
+        raise Skip("its configuration refuses tied embeddings") from error
     tied = of_type(subject, subject.model_type, subject.folder / "tied")
     template: Any = subject.partner("template")
     write_tiny(tied.folder / "model", family, subject.model_type, template, config)

@@ -11,7 +11,6 @@ from ft.conformance.bench import refusal
 from ft.conformance.check import NotRun, check
 from ft.conformance.conversations import (
     CALL_ID,
-    TIME,
     WEATHER,
     assistant,
     describe,
@@ -30,7 +29,15 @@ SAY = {
         "parameters": {"type": "object", "properties": {"text": {"type": "string"}}},
     },
 }
-TOOLS = [WEATHER, TIME, SAY]
+NOW = {
+    "type": "function",
+    "function": {
+        "name": "now",
+        "description": "The present time",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
+TOOLS = [WEATHER, NOW, SAY]
 OSLO = ToolCall("get_weather", {"city": "Oslo"}, id=CALL_ID)
 PLAIN = (
     *("Yes.", "", "two\n\nparagraphs", "naïve 東京 🎉", "1 < 2 & 3", "3", "null", '"quoted"'),

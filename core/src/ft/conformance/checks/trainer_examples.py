@@ -6,7 +6,6 @@ import copy
 from typing import TYPE_CHECKING
 
 from ft.api import Conversation, Encoded, Example, Feedback, InputError, Message, Preference
-from ft.conformance.bench import Rows, tiny_run
 from ft.conformance.check import Skip, check
 from ft.conformance.examples import examples_of
 from ft.conformance.learning import KNOWN, encode, learning_run, plain, trained, turns, types_of
@@ -56,7 +55,7 @@ def refuses_other_examples(subject: Subject) -> None:
     others = [kind for kind in KNOWN if not issubclass(kind, takes)]
     if not others:
         raise Skip("it takes every type of example")
-    run = tiny_run(subject, rows=Rows())
+    run = learning_run(subject, types_of(subject)[0])
     for kind in others:
         try:
             encode_examples(run, examples_of(kind)[:1])

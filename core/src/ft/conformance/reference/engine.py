@@ -34,17 +34,21 @@ class StepByStep(Engine):
         if sampling.seed is not None:
             generator = torch.Generator(run.device).manual_seed(sampling.seed)
         ids: list[int] = []
+        log_probs: list[float] = []
         stream = Stream(run, sampling.stream)
         finished = False
         while not finished and len(ids) < sampling.max_new_tokens:
             seen = torch.tensor([[*prompt, *ids]], device=run.device)
             logits = model(input_ids=seen, use_cache=False).logits[0, -1].float()
+            said = (logits / (sampling.temperature or 1.0)).log_softmax(-1)
             ids.append(choose(logits, seen[0], sampling, generator))
+            log_probs.append(float(said[ids[-1]]))
             finished = ids[-1] in stops
             stream.put(ids[:-1] if finished else ids)
         text = run.tokenizer.decode(ids[:-1] if finished else ids)
         stream.end(text)
-        return Answer(text, ids, finished, run.parse_answer(text))
+        found = log_probs if sampling.log_probs else None
+        return Answer(text, ids, finished, run.parse_answer(text), found)
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ft.api import Field, InputError, Run
+from ft.api import Field, Run, hookimpl
+from ft_adapter_boft.blocks import use_block_diagonals
 from ft_adapter_peft import PeftAdapter, require_divides
 
 if TYPE_CHECKING:
@@ -27,12 +29,7 @@ class Boft(PeftAdapter):
         block_size: int = Field(
             4, gt=1, multiple_of=2, description="size of a block; divides each layer's inputs"
         )
-        factors: int = Field(
-            1,
-            gt=0,
-            description="butterfly factors; more than one needs the CUDA extension that PEFT "
-            "compiles",
-        )
+        factors: int = Field(1, gt=0, description="butterfly factors: rotations one after another")
         dropout: float = Field(
             0.0, ge=0, lt=1, description="share of the blocks that is left out of a step"
         )
@@ -45,18 +42,20 @@ class Boft(PeftAdapter):
         }
 
     def settings(self, run: Run, model: nn.Module) -> dict[str, Any]:
-        from peft.tuners.boft.layer import get_fbd_cuda
-
-        found, factors = super().settings(run, model), self.options.factors
-        if factors > 1 and not get_fbd_cuda():  # PEFT would go on with one
-            raise InputError(
-                f"adapter.factors is {factors}, and PEFT's CUDA extension for more than one cannot "
-                "be compiled here",
-                hint="use factors: 1, or a machine with a CUDA compiler (nvcc) and ninja",
-            )
-        whole = self.options.block_size * 2 ** (factors - 1)
+        found, options = super().settings(run, model), self.options
+        whole = options.block_size * 2 ** (options.factors - 1)
         require_divides(model, found["target_modules"], "block_size", whole)
         return found
+
+    @hookimpl
+    def ft_adapt_model(self, run: Run, model: nn.Module) -> nn.Module:
+        use_block_diagonals()
+        return super().ft_adapt_model(run=run, model=model)
+
+    @hookimpl
+    def ft_restore_model(self, run: Run, folder: Path) -> nn.Module:
+        use_block_diagonals()
+        return super().ft_restore_model(run=run, folder=folder)
 
 
 adapter = Boft()

@@ -21,6 +21,7 @@ class FourierFt(PeftAdapter):
 
     method = "FOURIERFT"
     paper = "arXiv:2405.03003"
+    shapes_tell_base = False
 
     class Options(PeftAdapter.Options):
         frequencies: int = Field(1000, gt=0, description="trained frequencies of each layer")

@@ -20,6 +20,7 @@ class LoHa(PeftAdapter):
     """
 
     method = "LOHA"
+    accepts = PeftAdapter.accepts - {"quantized-base"}  # the update has the weight's own shape
     paper = "arXiv:2108.06098"
 
     class Options(PeftAdapter.Options):

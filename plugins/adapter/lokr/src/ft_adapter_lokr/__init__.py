@@ -20,6 +20,7 @@ class LoKr(PeftAdapter):
     """
 
     method = "LOKR"
+    accepts = PeftAdapter.accepts - {"quantized-base"}  # the update has the weight's own shape
     paper = "arXiv:2309.14859"
 
     class Options(PeftAdapter.Options):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ft.api import Field, Run
+from ft.api import Capabilities, Field, Run
 from ft_adapter_peft import PeftAdapter, require_divides
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ class Miss(PeftAdapter):
             "dropout": "miss_dropout",
             "columns": "mini_r",
         }
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        # bat multiplies the weight itself
+        needless = {"quantized-base"} if self.options.variant == "bat" else set()
+        return replace(said, accepts=said.accepts - needless)
 
     def settings(self, run: Run, model: nn.Module) -> dict[str, Any]:
         found, options = super().settings(run, model), self.options

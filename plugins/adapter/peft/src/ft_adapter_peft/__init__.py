@@ -10,6 +10,7 @@ from ft_adapter_peft.base import PeftAdapter, rows_of_tokens
 from ft_adapter_peft.options import LayerOptions, SavedOptions
 from ft_adapter_peft.prompts import PromptAdapter
 from ft_adapter_peft.saved import named
+from ft_adapter_peft.seeding import seeded
 from ft_adapter_peft.sizes import layer_sizes, require_divides
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "named",
     "require_divides",
     "rows_of_tokens",
+    "seeded",
 ]
 
 

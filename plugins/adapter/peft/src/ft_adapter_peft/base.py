@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ft.api import Adapter, Capabilities, InputError, Run, hookimpl
 from ft_adapter_peft.options import LayerOptions
-from ft_adapter_peft.saved import named, plain, require_adapter, require_width, unplaced
+from ft_adapter_peft.saved import (
+    named,
+    note_width,
+    plain,
+    require_adapter,
+    require_width,
+    unplaced,
+)
 from ft_adapter_peft.switching import same_frozen, switched
 from ft_adapter_peft.targets import find_targets
 from ft_adapter_peft.widening import widen
@@ -30,6 +37,9 @@ class PeftAdapter(Adapter):
     """PEFT's name of the method, such as ``LOHA``."""
     rank_below_width: ClassVar[bool] = True
     """Whether an option ``rank`` is one of a matrix, which cannot exceed the model's width."""
+
+    shapes_tell_base: ClassVar[bool] = True
+    """Whether what is saved has shapes that fit one base only."""
 
     needs = frozenset({"linear-layers"})
     accepts = frozenset({"quantized-base", "packing"})
@@ -104,6 +114,8 @@ class PeftAdapter(Adapter):
             config = json.loads(file.read_text(encoding="utf-8"))
             config["base_model_name_or_path"] = run.source
             file.write_text(json.dumps(config, indent=2), encoding="utf-8")
+        if not self.shapes_tell_base:
+            note_width(model, folder)
         return True
 
     @hookimpl

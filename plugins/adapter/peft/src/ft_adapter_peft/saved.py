@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from enum import Enum
 from pathlib import Path
@@ -13,27 +14,41 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+BASE = "base.json"
+"""The file that says how wide the base is."""
+
+
 def require_adapter(folder: Path) -> None:
     if not (folder / "adapter_config.json").is_file():
         raise InputError("no PEFT adapter lies here", where=str(folder))
 
 
-def require_width(base: Any, folder: Path) -> None:
-    """Raise :class:`InputError` where virtual tokens are of another width than the base's own.
+def note_width(model: Any, folder: Path) -> None:
+    """Write down how wide the base is, where the adapter's own shapes do not say it."""
+    found = {"width": model.get_input_embeddings().weight.shape[1]}
+    (folder / BASE).write_text(json.dumps(found), encoding="utf-8")
 
-    PEFT makes them as wide as the saved configuration says, and fails in the first forward.
+
+def require_width(base: Any, folder: Path) -> None:
+    """Raise :class:`InputError` where the base is not as wide as the one that was adapted.
+
+    PEFT makes virtual tokens as wide as the saved configuration says, and fails in the first
+    forward.
     """
     from peft import PeftConfig
 
-    config = PeftConfig.from_pretrained(str(folder))
-    saved = getattr(config, "token_dim", None)
-    # keys and values, which a prefix consists of, may be narrower
-    if saved is None or plain(config.peft_type) == "PREFIX_TUNING":
-        return
+    if (folder / BASE).is_file():
+        saved = json.loads((folder / BASE).read_text(encoding="utf-8"))["width"]
+    else:
+        config = PeftConfig.from_pretrained(str(folder))
+        saved = getattr(config, "token_dim", None)
+        # keys and values, which a prefix consists of, may be narrower
+        if saved is None or plain(config.peft_type) == "PREFIX_TUNING":
+            return
     width = base.get_input_embeddings().weight.shape[1]
     if saved != width:
         raise InputError(
-            f"this adapter was made for another base model (virtual tokens: adapter [{saved}], "
+            f"this adapter was made for another base model (width: adapter [{saved}], "
             f"base [{width}])",
             where=str(folder),
             hint="its adapter_config.json says which base it belongs to",

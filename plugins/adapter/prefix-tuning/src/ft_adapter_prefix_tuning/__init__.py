@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Field, Run
+from ft.api import Field, InputError, Run
 from ft_adapter_peft import PromptAdapter
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ class PrefixTuning(PromptAdapter):
 
     method = "PREFIX_TUNING"
     paper = "arXiv:2101.00190"
+    needs = frozenset({"decoder-layers"})
     conflicts = frozenset({"gradient-checkpointing"})
+    shapes_tell_base = False  # keys and values may be narrower than the model
 
     class Options(PromptAdapter.Options):
         projection: bool = Field(
@@ -30,8 +32,10 @@ class PrefixTuning(PromptAdapter):
         )
 
     def settings(self, run: Run, model: nn.Module) -> dict[str, Any]:
-        options = self.options
-        width = options.width or run.config.get_text_config().hidden_size
+        options, config = self.options, run.config.get_text_config()
+        if not config.num_hidden_layers:
+            raise InputError("this model has no layer that could attend to a prefix")
+        width = options.width or config.hidden_size
         return super().settings(run, model) | {
             "prefix_projection": options.projection,
             "encoder_hidden_size": width if options.projection else None,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ft.api import Field, Run
-from ft_adapter_peft import PeftAdapter
+from ft.api import Field, InputError, Run
+from ft_adapter_peft import PeftAdapter, layer_sizes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,7 @@ class Shira(PeftAdapter):
     method = "SHIRA"
     paper = "arXiv:2406.13175"
     accepts = PeftAdapter.accepts - {"quantized-base"}  # S is added to the weight itself
-    rank_below_width = False  # a count of entries
+    samples = ({"rank": 8},)
 
     class Options(PeftAdapter.Options):
         rank: int = Field(32, gt=0, description="the LoRA rank that has as many parameters")
@@ -31,7 +31,15 @@ class Shira(PeftAdapter):
         saved_as: ClassVar[Mapping[str, str]] = {**PeftAdapter.Options.saved_as, "rank": "r"}
 
     def settings(self, run: Run, model: nn.Module) -> dict[str, Any]:
-        return super().settings(run, model) | {"random_seed": run.seed}
+        found, rank = super().settings(run, model), self.options.rank
+        for name, inputs, outputs in layer_sizes(model, found["target_modules"]):
+            if rank * (inputs + outputs) > inputs * outputs:
+                raise InputError(
+                    f"adapter.rank is {rank}, which is more entries than {name} has "
+                    f"({inputs} x {outputs})",
+                    hint=f"the largest rank for it is {inputs * outputs // (inputs + outputs)}",
+                )
+        return found | {"random_seed": run.seed}
 
 
 adapter = Shira()

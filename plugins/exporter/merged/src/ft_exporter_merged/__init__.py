@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ft.api import Exporter, Field, PluginOptions, Run, RunError, hookimpl
+from ft_exporter_merged.classifier import with_head
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,6 +19,9 @@ class Merged(Exporter):
     would lose much of the update. The merged model must answer a probe as the unmerged one
     does; otherwise nothing is written. (A quantized base is never merged into: its weights
     are rounded, and on some CPUs repacked.)
+
+    A model that was trained with a head `score` beside it, such as a reward model, is written as
+    the classifier of its architecture.
     """
 
     class Options(PluginOptions):
@@ -48,6 +52,7 @@ class Merged(Exporter):
         run.progress.say(f"merged and unmerged differ by at most {drift:.2g} in log-probability")
         wanted = self.options.dtype
         model = model.to(own if wanted == "auto" else getattr(torch, wanted))
+        model = with_head(run, model)
         model.save_pretrained(folder, max_shard_size=self.options.shard_size)
         return folder
 

@@ -36,6 +36,7 @@ family = ModelFamily(
             "qk_rope_head_dim": 8,
             "v_head_dim": 16,
             "head_dim": 8,
+            "num_key_value_heads": 4,
             "n_routed_experts": 4,
             "num_experts_per_tok": 2,
             "moe_intermediate_size": 32,

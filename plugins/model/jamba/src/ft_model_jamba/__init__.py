@@ -21,4 +21,5 @@ family = ModelFamily(
             "use_mamba_kernels": False,
         }
     },
+    provides=("linear-layers",),
 )

@@ -3,9 +3,33 @@
 The small models of the family run on code of their own, and are not part of this plugin.
 """
 
-from pathlib import Path
+from __future__ import annotations
 
-from ft.api import Checkpoint, ModelFamily, Template
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ft.api import Checkpoint, ModelFamily, Template, hookimpl
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Phi3(ModelFamily):
+    """Has Phi-3.5-MoE choose its experts in training as it does when it answers.
+
+    Its routers (Liu et al., 2024, arXiv:2409.12136) draw experts at random while the model is
+    trained. Fine-tuned like that, the model would learn with others than it is asked with.
+    """
+
+    @hookimpl
+    def ft_patch_model(self, model: nn.Module) -> None:
+        for module in model.modules():
+            if type(module).__name__ == "PhimoeTopKRouter":
+                module.register_forward_pre_hook(_as_when_it_answers)
+
+
+def _as_when_it_answers(router: nn.Module, _: Any) -> None:
+    router.training = False
 
 
 def _read(name: str) -> str:
@@ -34,7 +58,7 @@ medium = Medium(
     published=("microsoft/Phi-3-medium-128k-instruct",),
 )
 
-family = ModelFamily(
+family = Phi3(
     title="Phi-3",
     vendor="Microsoft",
     model_types=("phi3", "phimoe"),

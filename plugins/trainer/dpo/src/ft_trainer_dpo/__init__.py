@@ -17,7 +17,8 @@ from ft.api import (
     TrainerOptions,
     hookimpl,
 )
-from ft.api.preference import SIDES, Likelihood, PairTrainer, Reference, counted, likelihood
+from ft.api.preference import SIDES, Likelihood, PairTrainer, counted, likelihood
+from ft.api.reference import Reference
 from ft_trainer_dpo.losses import LOSSES, SCORED, SMOOTHED, Pairs, Settings, scores
 from ft_trainer_dpo.precomputed import Said, add_log_probs, likelihoods_in
 
@@ -179,8 +180,8 @@ class DPO(PairTrainer):
             return dict.fromkeys(SIDES, counted(batch["chosen"]) * 0)
         if self.reference is None:
             return likelihoods_in(batch)
-        found = self.reference.likelihoods(run, model, {side: batch[side] for side in SIDES})
-        return {side: one.log_probs for side, one in found.items()}
+        with self.reference.asked(run, model) as reference:
+            return {side: likelihood(run, reference, batch[side]).log_probs for side in SIDES}
 
     def _pairs(self, policy: Mapping[str, Likelihood], reference: Mapping[str, Tensor]) -> Pairs:
         ratios = {side: policy[side].log_probs - reference[side] for side in SIDES}

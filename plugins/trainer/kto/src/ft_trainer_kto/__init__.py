@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import model_validator
 
 from ft.api import Batch, Feedback, Field, Loss, Run, Trainer, TrainerOptions, hookimpl
-from ft.api.preference import Reference, answered, counted, likelihood
+from ft.api.preference import answered, counted, likelihood
+from ft.api.reference import Reference
 from ft_trainer_kto.mismatched import mismatched
 
 if TYPE_CHECKING:
@@ -86,8 +87,9 @@ class KTO(Trainer):
         else:  # the batch is all there is
             point = self._reference_point(run, [batch])
         policy = likelihood(run, model, batch["answer"]).log_probs
-        reference = self.reference.likelihoods(run, model, {"answer": batch["answer"]})
-        log_ratios = policy - reference["answer"].log_probs
+        with self.reference.asked(run, model) as asked:
+            reference = likelihood(run, asked, batch["answer"]).log_probs
+        log_ratios = policy - reference
         good = batch["good"] > 0
         sign = good.float() * 2 - 1
         weights = good.float() * options.desirable_weight + (~good) * options.undesirable_weight
@@ -112,9 +114,9 @@ class KTO(Trainer):
             length = self.options.max_length
             for batch in mismatched([batch["answer"] for batch in batches], run.pad_id, length):
                 with torch.no_grad(), run.autocast():
-                    policy = likelihood(run, model, batch)
-                    reference = self.reference.likelihoods(run, model, {"": batch})[""]
-                log_ratios = policy.log_probs - reference.log_probs
+                    log_ratios = likelihood(run, model, batch).log_probs
+                    with self.reference.asked(run, model) as asked:
+                        log_ratios = log_ratios - likelihood(run, asked, batch).log_probs
                 sums += torch.stack((log_ratios.sum(), counted(batch).sum()))
             model.train(training)
             sums = run.sum(sums)

@@ -41,6 +41,7 @@ class ReinforcePlusPlus(OnlineTrainer):
 
     paper = "arXiv:2501.03262"
     Options = ReinforceOptions
+    samples = ({"generations": 8},)  # four answers a step teach little
     training_options = OnlineTrainer.training_options | (
         ReinforceOptions.model_fields.keys() - OnlineOptions.model_fields.keys()
     )

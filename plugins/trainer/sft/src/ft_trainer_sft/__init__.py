@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from pydantic import model_validator
+
 from ft.api import (
     Batch,
     Capabilities,
@@ -19,7 +21,9 @@ from ft.api import (
     TrainerOptions,
     hookimpl,
 )
+from ft.api.reference import Reference
 from ft_trainer_sft.neftune import EmbeddingNoise
+from ft_trainer_sft.weighting import WHOLE_PREDICTIONS, by_entropy, by_probability, divergence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +33,12 @@ class SFT(Trainer):
     """Cross-entropy on the tokens that the assistant writes, its turn terminators included.
 
     The loss of a step is the weighted mean over all trained tokens of the step. An evaluation
-    reports the plain loss, whatever smoothing or noise the training has.
+    reports the plain loss, whatever loss, smoothing or noise the training has.
+
+    Other losses give tokens other weights while training: `dft` the probability of the token
+    (arXiv:2508.05629), which rests what the model finds unlikely; `asft` does so too and adds the
+    KL divergence from the model before the first step (arXiv:2509.23753); `eaft` the entropy of
+    the prediction (arXiv:2601.02151), which rests what contradicts a model that is sure.
     """
 
     takes = (Conversation,)
@@ -40,6 +49,17 @@ class SFT(Trainer):
         train_on: Literal["assistant", "last", "all"] = Field(
             "assistant",
             description="every assistant turn, only the last one, or the prompt as well",
+        )
+        loss: Literal["cross_entropy", "dft", "asft", "eaft"] = Field(
+            "cross_entropy",
+            description="dft, asft, eaft: cross-entropy with tokens weighted by their probability, "
+            "by that and anchored, by the entropy of the prediction",
+        )
+        anchor: float | None = Field(
+            None, gt=0, description="weight of the KL divergence in loss asft; unset: 0.1"
+        )
+        entropy_power: float | None = Field(
+            None, gt=0, description="power of the entropy in loss eaft; unset: 1"
         )
         label_smoothing: float = Field(
             0.0,
@@ -54,7 +74,17 @@ class SFT(Trainer):
             "unset: none",
         )
 
+        @model_validator(mode="after")
+        def _options_belong_to_the_loss(self) -> Self:
+            for name, loss in (("anchor", "asft"), ("entropy_power", "eaft")):
+                if getattr(self, name) is not None and self.loss != loss:
+                    raise ValueError(f"{name} is of loss {loss}, and the loss is {self.loss}")
+            if self.label_smoothing and self.loss != "cross_entropy":
+                raise ValueError(f"label_smoothing has no meaning for loss {self.loss}")
+            return self
+
     _noise: EmbeddingNoise | None = None
+    _reference: Reference | None = None
 
     def bind(self, *args: Any, **kwargs: Any) -> Self:
         bound = super().bind(*args, **kwargs)
@@ -64,7 +94,14 @@ class SFT(Trainer):
 
     def capabilities(self) -> Capabilities:
         said = super().capabilities()
+        if self.options.loss in WHOLE_PREDICTIONS:  # which a fused loss never has in memory
+            said = replace(said, accepts=said.accepts - {"loss-kernel"})
         return said.also(provides={"label-smoothing"}) if self.options.label_smoothing else said
+
+    @hookimpl
+    def ft_add_modules(self, run: Run) -> None:
+        if self.options.loss == "asft":
+            self._reference = Reference(run)
 
     @hookimpl
     def ft_patch_trained(self, model: nn.Module) -> None:
@@ -99,9 +136,23 @@ class SFT(Trainer):
 
     @hookimpl
     def ft_compute_loss(self, run: Run, model: nn.Module, batch: Batch) -> Loss:
-        smoothing = self.options.label_smoothing if model.training else 0.0
-        tokens = run.token_losses(model, batch, smoothing)
-        return Loss((tokens.losses * tokens.weights).sum(), outputs=tokens.outputs)
+        options = self.options
+        if not model.training:
+            tokens = run.token_losses(model, batch)
+            return Loss((tokens.losses * tokens.weights).sum(), outputs=tokens.outputs)
+        tokens = run.token_losses(model, batch, options.label_smoothing)
+        losses = tokens.losses
+        metrics = {}
+        if options.loss != "cross_entropy":
+            metrics["cross_entropy"] = (losses.detach() * tokens.weights).sum()
+        if options.loss in ("dft", "asft"):
+            losses = losses * by_probability(losses)
+        if options.loss == "eaft":
+            losses = losses * by_entropy(tokens, options.entropy_power or 1.0)
+        if self._reference is not None:
+            anchor = 0.1 if options.anchor is None else options.anchor
+            losses = losses + anchor * divergence(run, model, batch, tokens, self._reference)
+        return Loss((losses * tokens.weights).sum(), metrics, tokens.outputs)
 
 
 def only_last(example: Conversation) -> Conversation:
