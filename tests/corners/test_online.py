@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -278,3 +280,57 @@ def test_two_rewards_of_one_plugin_are_told_apart(checkpoint):
     again = made()
     train(again, run.folder / "checkpoints" / "step-000001")
     assert [reward.seen for reward in again.parts("reward")] == [1, 0.5]
+
+
+class Apart(type(engine)):
+    """Answers with a copy of the model, as an engine in another process does."""
+
+    copy = None
+    syncs = 0
+
+    @hookimpl
+    def ft_sync_weights(self, model):
+        self.copy = copy.deepcopy(model)
+        self.syncs += 1
+
+    @hookimpl
+    def ft_generate(self, run, model, conversations, sampling):
+        return super().ft_generate(
+            run=run, model=self.copy, conversations=conversations, sampling=sampling
+        )
+
+
+def test_an_engine_with_weights_of_its_own_is_told_of_each_change(checkpoint):
+    plain = make(checkpoint, steps=3, micro_batch_size=2)
+    train(plain)
+    run = make(checkpoint, steps=3, micro_batch_size=2)
+    apart = Apart().bind("apart", {"batch_size": 32})
+    run.selection = run.selection.replaced(run.part("engine"), apart)
+    train(run)
+    # once for each step, though each has two micro batches that are answered
+    assert run.part("engine").syncs == 3
+    assert [line["reward"] for line in run.state.history] == [
+        line["reward"] for line in plain.state.history
+    ]
+
+
+def test_another_adapter_is_another_model_to_an_engine(checkpoint):
+    run = make(checkpoint, steps=1)
+    run.selection = run.selection.replaced(run.part("engine"), Apart().bind("apart"))
+    asked = [Conversation([Message("user", "say")])]
+    for _ in range(2):
+        run.generate(asked, Sampling(max_new_tokens=1))
+    assert run.part("engine").syncs == 1
+    run.selection = run.selection.replaced(run.part("adapter"), Switched().bind("switched"))
+    with run.use_adapter(None):
+        run.generate(asked, Sampling(max_new_tokens=1))
+    run.generate(asked, Sampling(max_new_tokens=1))
+    assert run.part("engine").syncs == 3
+
+
+class Switched(type(adapter)):
+    """An adapter that can be switched off, to no effect."""
+
+    @hookimpl
+    def ft_use_adapter(self):
+        return nullcontext()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,8 +12,9 @@ from ft.api._markers import hookimpl
 from ft.api.capability import Capabilities
 from ft.api.engine import Answer, Sampling
 from ft.api.examples import Conversation, Encoded, Prompt
+from ft.api.reference import Reference
 from ft.api.trainer import Batch, TokenLosses, Trainer, TrainerOptions
-from ft.errors import RunError
+from ft.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -100,8 +100,7 @@ class OnlineTrainer(Trainer):
         OnlineOptions.model_fields.keys() - TrainerOptions.model_fields.keys()
     )
 
-    reference: Any = None
-    """A frozen copy of the model from before the first step, where the adapter has none."""
+    reference: Reference | None = None
     _compared = False
 
     def capabilities(self) -> Capabilities:
@@ -277,20 +276,30 @@ class OnlineTrainer(Trainer):
 
     def keep_reference(self, run: Run) -> None:
         """Have :meth:`reference_log_probs` at hand: call it in :func:`ft_add_modules`."""
-        # no later: a run that resumes puts its checkpoint's weights back afterwards
-        if run.initial_weights() is None:
-            self.reference = run.frozen_copy()
+        self.reference = Reference(run)
 
     def reference_log_probs(self, run: Run, model: nn.Module, batch: Batch) -> Tensor:
         """Of each token under the model from before the first step, of shape (N,)."""
-        held = run.initial_weights() if self.reference is None else None
-        with held or nullcontext():
-            return self.measured(run, self.reference or model, batch)
+        assert self.reference is not None, "keep_reference comes first"
+        with self.reference.asked(run, model) as asked:
+            return self.log_probs(run, asked, batch)[0]
 
 
 def question(example: Prompt | Conversation) -> Conversation:
     """What the model is asked."""
     return Conversation(example.messages, example.tools, origin=example.origin, extra=example.extra)
+
+
+def asked_of(example: Conversation) -> Conversation:
+    """A conversation up to its last answer. Raises :class:`ft.api.InputError` without one."""
+    messages = list(example.messages)
+    last = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=0)
+    if not last:
+        raise InputError(
+            "the row has no answer, so that nothing is asked",
+            where=str(example.origin) if example.origin else None,
+        )
+    return replace(example, messages=messages[:last])
 
 
 def _report_mean(run: Run, name: str, values: Sequence[float]) -> None:

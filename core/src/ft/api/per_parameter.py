@@ -58,7 +58,7 @@ class PerParameter(torch.optim.Optimizer):
         self._apply(parameter, self.param_groups[number])
         parameter.grad = None
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -62,9 +62,10 @@ def report(run: Run, resolved: Resolved) -> str:
     steps = [line for line in run.state.history if "loss" in line]
     trained = sum(p.numel() for _, p in run.trainable())
     total = sum(p.numel() for p in run.model.parameters())
-    parts = {
-        f"{plugin.kind}": f"{plugin.name} {plugin.distribution}".strip() for plugin in run.parts()
-    }
+    parts: dict[str, str] = {}
+    for plugin in run.parts():  # of some kinds there are several
+        named = f"{plugin.name} {plugin.distribution}".strip()
+        parts[plugin.kind] = ", ".join(filter(None, (parts.get(plugin.kind), named)))
     facts = {
         "model": resolved.source,
         "trained parameters": f"{trained:,} of {total:,} ({trained / total:.2%})",

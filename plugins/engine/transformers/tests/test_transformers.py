@@ -2,7 +2,7 @@ import pytest
 from harness import tiny_run
 from tiny import write_tiny
 
-from ft.api import Conversation, Message
+from ft.api import Conversation, Message, Sampling, Template, hookimpl
 from ft_adapter_full import adapter as full
 from ft_engine_transformers import engine as transformers
 from ft_engine_transformers import pad_left
@@ -28,3 +28,23 @@ def test_a_padding_id_of_zero_counts(run):
     batch = pad_left(run, rows)
     assert run.tokenizer.eos_token_id != 0
     assert batch["input_ids"][batch["attention_mask"] == 0].eq(0).all()
+
+
+def test_an_answer_is_read_with_the_tools_of_its_conversation(tmp_path):
+    class Naming(Template):
+        provides = Template.provides | {"tools"}
+
+        @hookimpl
+        def ft_parse_answer(self, tools):
+            return Message("assistant", " ".join(tool["function"]["name"] for tool in tools))
+
+    write_tiny(tmp_path / "model", "smollm2", "llama")
+    naming = Naming(template.jinja, template.stop).bind("naming")
+    run = tiny_run(
+        tmp_path, [full.bind("full"), naming, transformers.bind("transformers")], family=family
+    )
+    asked = [
+        Conversation(QUESTIONS[0].messages, tools=[{"function": {"name": name}}]) for name in "ab"
+    ]
+    answers = run.generate([*asked, QUESTIONS[0]], Sampling(max_new_tokens=1))
+    assert [answer.message.content for answer in answers] == ["a", "b", ""]

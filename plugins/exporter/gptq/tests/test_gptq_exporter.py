@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from harness import logits, save, tiny_run, train
+from harness import save, tiny_run, train
 from tiny import write_tiny
 
 from ft.api import InputError
@@ -108,19 +108,22 @@ def export(run, folder, **options):
 
 
 def read(folder):
-    """The logits of what was written, as quantizer gptq loads it."""
-    run = tiny_run(folder, [reader.bind("gptq"), lora.bind("lora")], family=family)
-    return logits(run.model)
+    """The model that was written, as quantizer gptq loads it."""
+    return tiny_run(folder, [reader.bind("gptq"), lora.bind("lora")], family=family).model
+
+
+def answers(model, ids):
+    with torch.no_grad():
+        return model.eval()(input_ids=torch.tensor([ids])).logits
 
 
 def test_what_is_written_is_read_again_and_calibration_helps(finished, tmp_path):
-    rows = [
-        {"text": "The quick brown fox jumps over the lazy dog. " * 3},
-        {"messages": [{"role": "user", "content": "Who are you?"}]},
-    ]
+    text = "The quick brown fox jumps over the lazy dog. Paris is the capital of France."
+    rows = [{"text": text}, {"messages": [{"role": "user", "content": "Who are you?"}]}]
     file = tmp_path / "rows.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows * 8))
-    trained, off = logits(finished.model), {}
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ids = finished.encode_text([text])[0].input_ids
+    trained, off = answers(finished.model, ids), {}
     for name, options in {
         "nearest": {},
         "calibrated": {"data": str(file)},
@@ -132,7 +135,7 @@ def test_what_is_written_is_read_again_and_calibration_helps(finished, tmp_path)
         export(finished, folder, **options)
         (folder / "out").rename(folder / "model")
         finished.processor.save_pretrained(folder / "model")
-        off[name] = float((read(folder) - trained).square().mean().sqrt())
+        off[name] = float((answers(read(folder), ids) - trained).square().mean().sqrt())
     assert off["calibrated"] < off["nearest"]
     assert off["ordered"] < off["nearest"]
     assert off["8 bits"] < 0.2 * off["nearest"]

@@ -1,10 +1,15 @@
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import log
+
 import pytest
 import torch
 from harness import assert_resumes, train
 from online import online_run
 from tiny import write_tiny
 
-from ft.api import Conversation, InputError, Message
+from ft.api import Conversation, InputError, Message, RunError
 from ft_adapter_lora import adapter as lora
 from ft_trainer_distill import divergence, top_and_rest
 from ft_trainer_distill import trainer as distill
@@ -149,3 +154,61 @@ def test_it_resumes_beside_its_start(tmp_path):
 def test_stored_and_a_teacher_are_two():
     with pytest.raises(ValueError, match="two teachers"):
         distill.bind("distill", {"stored": True, "teacher": "x"})
+
+
+# -- a teacher behind an API -----------------------------------------------------------------------
+
+
+class Api(BaseHTTPRequestHandler):
+    """Says of each token that it is the likeliest, and its successor half as likely."""
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append((self.path, asked))
+        status = self.server.answers.pop(0) if self.server.answers else 200
+        places = [None] + [
+            {str(i): {"logprob": log(0.6)}, str(i + 1): {"logprob": log(0.3)}}
+            for i in asked["prompt"][1:]
+        ]
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps({"choices": [{"prompt_logprobs": places}]}).encode())
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def api():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    server.asked, server.answers = [], []
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def served(folder, api, **options):
+    url = f"http://127.0.0.1:{api.server_port}/v1"
+    service = {"url": url, "model": "teacher", "top": 2, "pause": 0, **options}
+    return make(folder, service=service, ce_weight=0.0, steps=1)
+
+
+def test_a_teacher_behind_an_api_is_asked_for_each_trained_token(tmp_path, api):
+    api.answers = [503]
+    run = served(tmp_path, api)
+    assert {path for path, _ in api.asked} == {"/v1/completions"}
+    assert len(api.asked) == 3  # one of two rows was asked again
+    for row in run.data:
+        trained = [
+            i for i, w in zip(row["tokens"].input_ids, row["tokens"].weights, strict=True) if w > 0
+        ]
+        assert [place[0][0] for place in row["top"]] == trained
+        assert [place[1] for place in row["top"]] == [(i + 1, log(0.3)) for i in trained]
+    train(run)
+
+
+def test_a_service_that_refuses_is_named(tmp_path, api):
+    api.answers = [404] * 9
+    with pytest.raises(RunError, match="status 404"):
+        served(tmp_path, api)

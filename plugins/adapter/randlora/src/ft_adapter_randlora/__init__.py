@@ -29,11 +29,11 @@ class RandLora(PeftAdapter):
         dropout: float = Field(0.0, ge=0, lt=1, description="dropout before A")
         basis: Literal["uniform", "sparse", "very-sparse"] = Field(
             "uniform",
-            description="entries of A and B: uniform numbers, or -1, 0 and 1 with few that are not 0",
+            description="entries of A and B: uniform numbers, or few that are -1 or 1 among zeros",
         )
         save_projection: bool = Field(
             True,
-            description="save A and B too; without them the file is small, and loads where the same "
+            description="save A and B too; without them the file is small and loads where the same "
             "seed gives the same random numbers",
         )
 

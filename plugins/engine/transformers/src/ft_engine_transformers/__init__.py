@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -45,13 +45,20 @@ class Transformers(Engine):
         try:
             with _seeded(run, sampling.seed):
                 for start in range(0, len(prompts), size):
-                    answers += self._answer(run, model, prompts[start : start + size], sampling)
+                    chunk = slice(start, start + size)
+                    tools = [conversation.tools for conversation in conversations[chunk]]
+                    answers += self._answer(run, model, prompts[chunk], tools, sampling)
         finally:
             model.train(training)
         return answers
 
     def _answer(
-        self, run: Run, model: Any, prompts: Sequence[Encoded], sampling: Sampling
+        self,
+        run: Run,
+        model: Any,
+        prompts: Sequence[Encoded],
+        tools: Sequence[Sequence[Mapping[str, Any]]],
+        sampling: Sampling,
     ) -> list[Answer]:
         import torch
 
@@ -74,7 +81,10 @@ class Transformers(Engine):
                 use_cache=True,
                 logits_processor=[noted] if noted is not None else None,
             )
-        answers = [_read(run, row[width:].tolist(), stops) for row in output]
+        answers = [
+            _read(run, row[width:].tolist(), stops, offered)
+            for row, offered in zip(output, tools, strict=True)
+        ]
         if noted is not None:
             for answer, log_probs in zip(answers, noted.of(output), strict=True):
                 answer.log_probs = log_probs[: len(answer.token_ids)]
@@ -124,13 +134,13 @@ def _seeded(run: Run, seed: int | None) -> Iterator[None]:
         yield
 
 
-def _read(run: Run, ids: list[int], stops: set[int]) -> Answer:
+def _read(run: Run, ids: list[int], stops: set[int], tools: Sequence[Mapping[str, Any]]) -> Answer:
     """One answer from generated ids, which may be followed by padding."""
     end = next((i for i, token in enumerate(ids) if token in stops), None)
     written = ids if end is None else ids[:end]
     text = run.tokenizer.decode(written, skip_special_tokens=False)
     token_ids = ids if end is None else ids[: end + 1]
-    return Answer(text, token_ids, end is not None, run.parse_answer(text))
+    return Answer(text, token_ids, end is not None, run.parse_answer(text, tools))
 
 
 def stop_ids(run: Run, model: Any) -> set[int]:

@@ -27,7 +27,7 @@ family = AutoFamily(
     vendor="various",
     provides=("linear-layers",),
     accepts=(),
-    # two that no family plugin claims, to be tried with: one with rotary positions and an
-    # attention window, one with learned positions and dropout
+    # two to be tried with: one with rotary positions and an attention window, one with learned
+    # positions and dropout
     tiny={"mistral": {"sliding_window": 32}, "opt": {"ffn_dim": 128, "word_embed_proj_dim": 64}},
 )

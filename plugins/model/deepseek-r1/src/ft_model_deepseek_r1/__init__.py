@@ -8,12 +8,7 @@ from ft.api import Checkpoint, ModelFamily
 family = ModelFamily(
     title="DeepSeek R1",
     vendor="DeepSeek",
-    model_types=(
-        "deepseek_v3",
-        "qwen2",
-        "qwen3",
-        "llama",
-    ),
+    model_types=("deepseek_v3", "qwen2", "qwen3", "llama"),
     templates=("deepseek-r1", "deepseek-r1-distill", "deepseek-r1-0528"),
     checkpoints=(
         Checkpoint("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", parameters="1.5B"),
@@ -26,6 +21,9 @@ family = ModelFamily(
         Checkpoint("deepseek-ai/DeepSeek-R1", parameters="671B-A37B"),
         Checkpoint("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", parameters="8B"),
         Checkpoint("deepseek-ai/DeepSeek-R1-0528", parameters="671B-A37B"),
+        Checkpoint("unsloth/DeepSeek-R1-BF16", parameters="671B-A37B"),
+        Checkpoint("unsloth/DeepSeek-R1-Zero-BF16", parameters="671B-A37B"),
+        Checkpoint("unsloth/DeepSeek-R1-0528-BF16", parameters="671B-A37B"),
     ),
     fused_experts=("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
     tiny={

@@ -11,6 +11,8 @@ family = ModelFamily(
         Checkpoint("deepseek-ai/DeepSeek-V3-Base", parameters="671B-A37B", base=True),
         Checkpoint("deepseek-ai/DeepSeek-V3", parameters="671B-A37B"),
         Checkpoint("deepseek-ai/DeepSeek-V3-0324", parameters="671B-A37B"),
+        Checkpoint("unsloth/DeepSeek-V3-bf16", parameters="671B-A37B"),
+        Checkpoint("unsloth/DeepSeek-V3-0324-BF16", parameters="671B-A37B"),
     ),
     fused_experts=("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
     tiny={

@@ -29,10 +29,7 @@ template = Spaced(
 family = ModelFamily(
     title="ERNIE 4.5",
     vendor="Baidu",
-    model_types=(
-        "ernie4_5",
-        "ernie4_5_moe",
-    ),
+    model_types=("ernie4_5", "ernie4_5_moe"),
     templates="ernie-4-5",
     checkpoints=(
         Checkpoint("baidu/ERNIE-4.5-21B-A3B-Base-PT", parameters="21B-A3B", base=True),

@@ -8,10 +8,7 @@ from ft.api import Checkpoint, ModelFamily
 family = ModelFamily(
     title="GLM-4.7",
     vendor="Zhipu AI",
-    model_types=(
-        "glm4_moe",
-        "glm4_moe_lite",
-    ),
+    model_types=("glm4_moe", "glm4_moe_lite"),
     templates="glm-4-7",
     checkpoints=(
         Checkpoint("zai-org/GLM-4.7-Flash", parameters="30B-A3B"),

@@ -9,10 +9,7 @@ from ft.api import Checkpoint, ModelFamily
 family = ModelFamily(
     title="GLM-4",
     vendor="Zhipu AI",
-    model_types=(
-        "glm",
-        "glm4",
-    ),
+    model_types=("glm", "glm4"),
     templates=("glm-4", "glm-4-chat"),
     checkpoints=(
         Checkpoint("zai-org/GLM-4-32B-Base-0414", parameters="32B", base=True),

@@ -5,10 +5,7 @@ from ft.api import Checkpoint, ModelFamily
 family = ModelFamily(
     title="Granite 3",
     vendor="IBM",
-    model_types=(
-        "granite",
-        "granitemoe",
-    ),
+    model_types=("granite", "granitemoe"),
     templates=("granite-3", "granite-3-2", "granite-3-1", "granite-3-0"),
     checkpoints=(
         Checkpoint("ibm-granite/granite-3.0-1b-a400m-base", parameters="1B-A400M", base=True),

@@ -23,13 +23,10 @@ from ft.api import (
 
 _THOUGHTS = re.compile(r"(?:<think>\n?)?(.*?)\n?</think>\n{0,2}", re.S)
 _CALL = re.compile(r"\n?<tool_call>\n(.*?)\n</tool_call>", re.S)
-_TAGGED_CALL = re.compile(
-    r"\n?<tool_call>(.*?\n)\n?</tool_call>(?=\n<tool_call>|\Z)|\n?<tool_call>(.*?)</tool_call>",
-    re.S,
-)
+_TAGGED_CALL = re.compile(r"\n?<tool_call>(.*?)\n</tool_call>(?=\n<tool_call>|\Z)", re.S)
 _NAME = re.compile(r"([^\n<]+)\n")
 _ARGUMENT = re.compile(
-    r"<arg_key>([^\n<]*)</arg_key>\n<arg_value>(.*?)</arg_value>(?=<arg_key>|\n?\Z)\n?", re.S
+    r"<arg_key>([^\n<]*)</arg_key>\n<arg_value>(.*?)</arg_value>(?=<arg_key>|\Z)", re.S
 )
 
 

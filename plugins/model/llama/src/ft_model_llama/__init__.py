@@ -1,7 +1,7 @@
 """Llama (Touvron et al., 2023, arXiv:2302.13971; Grattafiori et al., 2024, arXiv:2407.21783).
 
 Many models of other vendors have this architecture and a chat template of their own, which
-then counts.
+then counts. Llama 2, with another chat format, has a family of its own.
 """
 
 from ft.api import Checkpoint, ModelFamily
@@ -27,9 +27,6 @@ family = ModelFamily(
         Checkpoint("meta-llama/Llama-3.2-1B-Instruct", parameters="1B"),
         Checkpoint("meta-llama/Llama-3.2-3B-Instruct", parameters="3B"),
         Checkpoint("meta-llama/Llama-3.3-70B-Instruct", parameters="70B"),
-        Checkpoint("meta-llama/Llama-2-7b-hf", parameters="7B", base=True),
-        Checkpoint("meta-llama/Llama-2-13b-hf", parameters="13B", base=True),
-        Checkpoint("meta-llama/Llama-2-70b-hf", parameters="70B", base=True),
         Checkpoint("huggyllama/llama-7b", parameters="7B", base=True),
         Checkpoint("huggyllama/llama-13b", parameters="13B", base=True),
         Checkpoint("huggyllama/llama-30b", parameters="30B", base=True),

@@ -6,11 +6,10 @@ those of the 2507 models, which never or always do.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
-from ft.api import Checkpoint, Message, ModelFamily, Template, ToolCall, hookimpl
+from ft.api import Checkpoint, Message, ModelFamily, Template, hookimpl, json_call, read_answer
 
 _THOUGHTS = re.compile(r"(?:<think>\n?)?(.*?)\n?</think>\n{0,2}", re.S)
 _CALL = re.compile(r"\n?<tool_call>\n(.*?)\n</tool_call>", re.S)
@@ -29,17 +28,8 @@ class Qwen3Template(Template):
 
     @hookimpl
     def ft_parse_answer(self, text: str) -> Message:
-        reasoning = None
         # the answer of a thinking model begins within its thoughts
-        if match := _THOUGHTS.match(text):
-            reasoning = match[1] or None
-            text = text[match.end() :]
-        try:
-            calls = [_read_call(match[1]) for match in _CALL.finditer(text)]
-        except (ValueError, RecursionError):
-            # not a call after all: what the model wrote is kept as text
-            return Message("assistant", text, reasoning=reasoning)
-        return Message("assistant", _CALL.sub("", text), tool_calls=calls, reasoning=reasoning)
+        return read_answer(text, _CALL, json_call, _THOUGHTS)
 
 
 class Thinking(Qwen3Template):
@@ -52,17 +42,6 @@ class Hybrid(Thinking):
     """Thinks unless it is told not to."""
 
     samples = ({}, {"variables": {"enable_thinking": False}})
-
-
-def _read_call(text: str) -> ToolCall:
-    """The call that a model wrote; raises ``ValueError`` where it is none."""
-    call = json.loads(text)
-    if not isinstance(call, dict) or call.keys() != {"name", "arguments"}:
-        raise ValueError("not a name with arguments")
-    name, arguments = call["name"], call["arguments"]
-    if not isinstance(name, str) or not isinstance(arguments, dict):
-        raise ValueError("a name of another type, or arguments")
-    return ToolCall(name, arguments)
 
 
 template = Hybrid("hybrid", "Qwen/Qwen3-0.6B", "Qwen/Qwen3-30B-A3B")

@@ -1,13 +1,15 @@
-"""Youtu-LLM (Tencent Youtu Lab, 2025, arXiv:2512.24618): multi-head latent attention at a
-small size.
-"""
+"""Youtu-LLM (Tencent Youtu Lab, 2025, arXiv:2512.24618): latent attention at a small size."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ft.api import Checkpoint, Message, ModelFamily, Template, hookimpl, json_call, read_answer
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 _THOUGHTS = re.compile(r"(?:<think>\n?)?(.*?)\n?</think>\n{0,2}", re.S)
 _CALL = re.compile(r"\n?<tool_call>(\{.*?\})</tool_call>(?=\n<tool_call>|\Z)", re.S)
@@ -34,7 +36,21 @@ template = Youtu(
     exact="prompts",
 )
 
-family = ModelFamily(
+
+class YoutuFamily(ModelFamily):
+    """Loads the padding token's embedding as the checkpoint has it.
+
+    Where the configuration names that token, transformers (5.23) sets its embedding to zero each
+    time that a model is loaded, and the output layer, which is tied to it, as well.
+    """
+
+    @hookimpl
+    def ft_patch_config(self, config: PretrainedConfig) -> None:
+        super().ft_patch_config(config)
+        config.pad_token_id = None
+
+
+family = YoutuFamily(
     title="Youtu-LLM",
     vendor="Tencent",
     model_types=("youtu",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ft.api import Field, Optimizer, OptimizerOptions, Run, hookimpl
 
@@ -36,7 +36,7 @@ class AdamMini(Optimizer):
     def ft_build_optimizer(self, run: Run) -> torch.optim.Optimizer:
         from ft_optimizer_adam_mini.update import BlockwiseAdam
 
-        head = getattr(run.model, "config", None) and head_size(run.model.config)
+        head = head_size(getattr(run.model, "config", None)) or 1
         names = {id(parameter): name for name, parameter in run.trainable()}
         groups: list[dict] = []
         for group in self.parameter_groups(run):
@@ -44,7 +44,7 @@ class AdamMini(Optimizer):
             for parameter in group["params"]:
                 name = names[id(parameter)].split(".")
                 # the factors of a low-rank update have no heads: theirs are rows
-                per_head = head and name[-1] == "weight" and name[-2] in self.options.query_and_key
+                per_head = name[-1] == "weight" and name[-2] in self.options.query_and_key
                 rows = head if per_head and len(parameter) % head == 0 else 1
                 by_rows.setdefault(rows, []).append(parameter)
             groups += [
@@ -58,7 +58,7 @@ class AdamMini(Optimizer):
         )
 
 
-def head_size(config: object) -> int | None:
+def head_size(config: Any) -> int | None:
     """Rows of a query matrix for each head; ``None`` where the configuration has no heads."""
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     if size := getattr(text, "head_dim", None):

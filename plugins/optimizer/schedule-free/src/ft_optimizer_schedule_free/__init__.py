@@ -24,7 +24,7 @@ class ScheduleFree(Optimizer):
     paper = "arXiv:2405.15682"
 
     class Options(OptimizerOptions):
-        schedule: Literal["constant"] = Field(  # type: ignore[assignment]
+        schedule: Literal["constant"] = Field(
             "constant", description="there is none: the average takes its place"
         )
         betas: tuple[float, float] = Field(

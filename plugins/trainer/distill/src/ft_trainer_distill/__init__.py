@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
@@ -20,8 +19,10 @@ from ft.api import (
     TrainerOptions,
     hookimpl,
 )
+from ft.api.reference import Reference
 from ft_trainer_distill.divergence import divergence, top_and_rest
 from ft_trainer_distill.rows import TOP, collate_top, read_top
+from ft_trainer_distill.service import Service, ask_all
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,6 +41,11 @@ class DistillOptions(TrainerOptions):
         description="the teacher's likeliest tokens stand in the rows, in the columns top_ids and "
         "top_log_probs: for each trained token a list of ids and one of log-probabilities",
     )
+    service: Service | None = Field(
+        None,
+        description="a teacher behind an API, with url and model: it is asked for its likeliest "
+        "tokens while the data is prepared, once",
+    )
     loss: Literal["forward_kl", "reverse_kl", "js"] = Field(
         "forward_kl",
         description="forward_kl: cover all that the teacher would say; reverse_kl: say only what "
@@ -57,13 +63,19 @@ class DistillOptions(TrainerOptions):
 
     @model_validator(mode="after")
     def _one_teacher(self) -> DistillOptions:
-        if self.stored and self.teacher is not None:
-            raise ValueError("stored and teacher are two teachers: leave one out")
-        if self.stored and self.temperature != 1:
-            raise ValueError("stored log-probabilities are those at a temperature of 1")
-        if self.stored and self.packing:
-            raise ValueError("stored and packing do not go together")
+        named = [n for n in ("teacher", "stored", "service") if getattr(self, n)]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} are two teachers: leave one out")
+        if self.likeliest and self.temperature != 1:
+            raise ValueError(f"with {named[0]}, log-probabilities are those at a temperature of 1")
+        if self.likeliest and self.packing:
+            raise ValueError(f"{named[0]} and packing do not go together")
         return self
+
+    @property
+    def likeliest(self) -> bool:
+        """Whether only the teacher's likeliest tokens are known."""
+        return self.stored or self.service is not None
 
 
 class Distill(Trainer):
@@ -71,9 +83,9 @@ class Distill(Trainer):
 
     At each trained token the loss is the divergence between the two distributions over the
     vocabulary, mixed with the cross-entropy of the data (``ce_weight``). The teacher is a model
-    with the same vocabulary, or what one said before: rows with ``top_ids`` and
-    ``top_log_probs``, whose missing rest counts as one more token. The loss is a mean over
-    tokens.
+    with the same vocabulary, one behind an API (vLLM's server), or what one said before: rows
+    with ``top_ids`` and ``top_log_probs``. Where only the likeliest tokens are known, all others
+    count as one more. The loss is a mean over tokens.
     """
 
     paper = "arXiv:1503.02531"
@@ -87,23 +99,25 @@ class Distill(Trainer):
 
     teacher: Run | None = None
     """The run around the teacher; without one it is the model from before the first step."""
-    reference: Any = None
+    reference: Reference | None = None
 
     def capabilities(self) -> Capabilities:
         said = super().capabilities()
-        if not self.options.stored:
+        if not self.options.likeliest:
             return said
         return Capabilities(said.needs, said.accepts - {"packing"}, said.provides, said.conflicts)
 
     @hookimpl
     def ft_encode(self, run: Run, examples: Sequence[Conversation]) -> Sequence[Any]:
         rows = run.tokenize([run.render(example) for example in examples])
-        if not self.options.stored:
+        if self.options.service is not None:
+            known = ask_all(self.options.service, rows)
+        elif self.options.stored:
+            pairs = zip(examples, rows, strict=True)
+            known = [read_top(example, row, len(run.tokenizer)) for example, row in pairs]
+        else:
             return rows
-        return [
-            {"tokens": row, TOP: read_top(example, row, len(run.tokenizer))}
-            for example, row in zip(examples, rows, strict=True)
-        ]
+        return [{"tokens": row, TOP: top} for row, top in zip(rows, known, strict=True)]
 
     @hookimpl
     def ft_collate(self, run: Run, rows: Sequence[Any]) -> Batch | None:
@@ -122,8 +136,8 @@ class Distill(Trainer):
                     where=self.options.teacher,
                     hint="set trainer.packing: false",
                 )
-        elif not self.options.stored and run.initial_weights() is None:
-            self.reference = run.frozen_copy()
+        elif not self.options.likeliest:
+            self.reference = Reference(run)
 
     @hookimpl
     def ft_count_units(self, batch: Batch) -> float:
@@ -135,7 +149,7 @@ class Distill(Trainer):
         tokens = batch.get("tokens", batch)
         said = run.token_losses(model, tokens)
         student = flat(said.outputs.logits) / options.temperature
-        if options.stored:
+        if options.likeliest:
             apart = self._from_stored(student, batch[TOP])
         else:
             teacher = self.teacher_logits(run, model, tokens) / options.temperature
@@ -179,13 +193,9 @@ class Distill(Trainer):
             with torch.no_grad():
                 found = self.teacher.token_losses(self.teacher.model, tokens)
             return flat(found.outputs.logits)
-        training = model.training
-        model.eval()
-        held = run.initial_weights() if self.reference is None else None
-        with torch.no_grad(), held or nullcontext():
-            found = run.token_losses(self.reference or model, tokens)
-        model.train(training)
-        return flat(found.outputs.logits)
+        assert self.reference is not None, "ft_add_modules comes first"
+        with self.reference.asked(run, model) as asked:
+            return flat(run.token_losses(asked, tokens).outputs.logits)
 
 
 def flat(logits: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
@@ -13,13 +12,13 @@ from ft.api import (
     Capabilities,
     Conversation,
     Field,
-    InputError,
     Prompt,
     Rollout,
     Run,
     Sampling,
     hookimpl,
 )
+from ft.api.online import asked_of
 from ft_trainer_distill import Distill, DistillOptions
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class GKDOptions(DistillOptions):
 
     @model_validator(mode="after")
     def _has_the_whole_distribution(self) -> GKDOptions:
-        if self.stored:
+        if self.likeliest:
             raise ValueError("what a teacher said before says nothing on the student's answers")
         if self.packing:
             raise ValueError("gkd and packing do not go together: answers are yet to be written")
@@ -115,18 +114,6 @@ class GKD(Distill):
 
     def ce_share(self, batch: Batch) -> float:
         return 0.0 if batch.get("own") else super().ce_share(batch)
-
-
-def asked_of(example: Conversation) -> Conversation:
-    """A conversation up to its last answer."""
-    messages = list(example.messages)
-    last = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=0)
-    if not last:
-        raise InputError(
-            "the row has no answer, so that nothing is asked",
-            where=str(example.origin) if example.origin else None,
-        )
-    return replace(example, messages=messages[:last])
 
 
 trainer = GKD()
