@@ -3,12 +3,15 @@ from their own words.
 
 ``python registry/compute.py`` after a plugin was added or changed; a test compares. Names and
 keys come from each pyproject.toml, published checkpoints and papers from the plugin objects, and
-the address from the table that all of them share. Proofs stay: ``release.py`` adds them.
+the address from the table that all of them share. Proofs, which ``release.py`` adds, stay while
+they are of what is here, or of another version.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import importlib
 import json
 import re
@@ -44,10 +47,29 @@ def compute() -> list[dict[str, Any]]:
         found = [entry(project_of(folder), common) for folder in projects]
     finally:
         del sys.path[: len(projects)]
-    for one in found:
-        if one["distribution"] in proofs:
-            one["proofs"] = proofs[one["distribution"]]
+    for one, folder in zip(found, projects, strict=True):
+        version, files = project_of(folder)["version"], files_of(folder)
+        kept = [
+            proof
+            for proof in proofs.get(one["distribution"], ())
+            if proof["version"] != version or proof["files"] == files
+        ]
+        if kept:
+            one["proofs"] = kept
     return found
+
+
+def files_of(folder: Path) -> str:
+    """The ``files`` that a proof of the distribution as it is now would have."""
+    source = folder / "src"
+    lines = []
+    for file in source.rglob("*"):
+        if file.is_file() and "__pycache__" not in file.parts:
+            digest = base64.urlsafe_b64encode(hashlib.sha256(file.read_bytes()).digest())
+            name = file.relative_to(source).as_posix()
+            lines.append(f"{name}=sha256={digest.decode().rstrip('=')}")
+    listed = "\n".join(sorted(lines))
+    return f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
 
 
 def project_of(folder: Path) -> dict[str, Any]:

@@ -24,13 +24,6 @@ requires = ["uv_build>=0.9,<0.14"]
 build-backend = "uv_build"
 """
 PLUGIN = "from ft.api import Tracker\n\n\nclass Made(Tracker):\n    pass\n\n\nplugin = Made()\n"
-ENTRY = """
-distribution = "{name}"
-summary = "Made for a test"
-steward = "nobody"
-licence = "MIT"
-plugins = [{kind = "tracker", name = "{short}"}]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +61,14 @@ def shop(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
         points = f'[project.entry-points."ft.tracker"]\nmade-{short} = "{{}}:plugin"\n'
         module = name.replace("-", "_")
         build(name, "0.1.0", ["ft-core", needs], points.format(module), {"__init__.py": PLUGIN})
-        text = ENTRY.replace("{name}", name).replace("{short}", f"made-{short}")
-        entries[f"plugins/{name}.toml"] = text
+        entry = {
+            "distribution": name,
+            "summary": "Made for a test",
+            "steward": "nobody",
+            "licence": "MIT",
+            "plugins": [{"kind": "tracker", "name": f"made-{short}"}],
+        }
+        entries[f"plugins/{name}.json"] = json.dumps(entry)
     points = '[project.entry-points."ft.registry"]\nmade = "made_registry"\n'
     registry = build("made-registry", "1.0", [], points, entries)
     wheel(machine, ROOT / "plugins" / "tracker" / "jsonl", place / "jsonl").rename(

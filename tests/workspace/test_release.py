@@ -58,6 +58,10 @@ def test_a_level_is_recorded_with_its_wheel(
     assert proof["level"] == 2
     # what is computed anew keeps it
     assert compute.text(compute.compute()).count(wheel.digest) == 1
-
     monkeypatch.setattr(release, "kit_report", None)
     assert release.main([ONE, "--prove", "--output", str(tmp_path)]) == 0
+
+    # while it is of the files that are here
+    text = compute.FILE.read_text(encoding="utf-8")
+    compute.FILE.write_text(text.replace(proof["files"], f"sha256:{'0' * 64}"), encoding="utf-8")
+    assert wheel.digest not in compute.text(compute.compute())

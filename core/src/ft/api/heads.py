@@ -32,12 +32,12 @@ def new_head(run: Run, model: Any, outputs: int) -> nn.Linear:
     return head
 
 
-def freeze_output_layer(model: Any) -> nn.Module:
+def freeze_output_layer(model: Any) -> Any:
     """Freeze the output layer, which a loss on hidden states does not reach; returns it.
 
     Not where its weights are those of the input embeddings at the same time.
     """
-    layer: Any = model.get_output_embeddings()
+    layer = model.get_output_embeddings()
     if layer is None:
         raise InputError("this model has no output layer, in whose place a head could stand")
     if layer.weight is not model.get_input_embeddings().weight:

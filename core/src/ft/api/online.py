@@ -130,12 +130,12 @@ class OnlineTrainer(Trainer):
 
     # -- answers -------------------------------------------------------------------------------
 
-    def roll_out(self, run: Run, asked: Batch, generations: int | None = None) -> list[Rollout]:
+    def roll_out(self, run: Run, asked: Batch) -> list[Rollout]:
         """Answers to the prompts of a micro batch, those to one prompt one after another.
 
         They are scored by the rewards of the run, and what was found is reported.
         """
-        count = generations or self.options.generations
+        count = self.options.generations
         rows = [row for row in asked["asked"] for _ in range(count)]
         weights = [weight > 0 for weight in asked["weights"].tolist() for _ in range(count)]
         answers = run.generate([question(row["example"]) for row in rows], self.sampling)
@@ -219,7 +219,6 @@ class OnlineTrainer(Trainer):
         batches = []
         for start in range(0, len(rows), size):
             made = run.collate(rows[start : start + size])
-            made["tokens"].pop("real_tokens")  # counted from the mask: prompts may come twice
             batches.append(run.to_device(made))
         return batches
 

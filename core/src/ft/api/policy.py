@@ -129,7 +129,7 @@ def as_rows(values: Tensor, documents: Tensor) -> tuple[Tensor, Tensor]:
 
 def last_of_each(documents: Tensor) -> Tensor:
     """Whether a token is the last of its document, bool of shape (N,)."""
-    ends = documents.new_ones(documents.shape, dtype=bool)
+    ends = documents >= 0
     ends[:-1] = documents[1:] != documents[:-1]
     return ends
 

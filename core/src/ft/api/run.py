@@ -204,15 +204,16 @@ class Run:
         precision = choose_precision(self.part("trainer").options.precision, self.device)
         return torch.autocast(self.device.type, dtype=precision, enabled=precision != torch.float32)
 
-    def load_base(self, folder: Path | None = None) -> nn.Module:
+    def load_base(self, folder: Path | None = None, *, quantized: bool = True) -> nn.Module:
         """Load the base model afresh, patched, neither adapted nor in training mode.
 
         With ``folder`` the whole model that lies there, with its own configuration: a method
-        that changes the architecture, or a second role, loads its result so.
+        that changes the architecture, or a second role, loads its result so. ``quantized=False``
+        leaves the run's quantizer out: the weights that it starts from.
         """
         from ft.pipeline.load import load_base
 
-        return load_base(self, folder)
+        return load_base(self, folder, quantized=quantized)
 
     def load_result(self) -> nn.Module:
         """Load what this run trained, from its folder, onto a freshly loaded base."""

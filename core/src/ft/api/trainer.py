@@ -223,6 +223,10 @@ class Trainer(Plugin):
     )
     """Options that :func:`ft_encode` never looks at: prepared data is used again whatever they
     are. A trainer adds its own; one that is left out costs no more than encoding once more."""
+    contrasts: ClassVar[bool] = False
+    """Whether the loss of a row depends on which others are in its step, so that a mean over rows
+    says nothing without their number. A step in micro batches must come to the same all the
+    same (:func:`ft_make_batches` sees all of it)."""
     needs = frozenset({"optimizer"})
     accepts = frozenset(
         {"quantized-base", "data-parallel", "virtual-tokens", "gradient-checkpointing"}

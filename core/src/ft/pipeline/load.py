@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from ft.data.render import agrees
 from ft.pipeline.device import choose_weight_dtype
 from ft.pipeline.positions import scale_positions, warn_of_length
 from ft.pipeline.vocabulary import grow_embeddings, grow_tokenizer, require_new_tokens_train
+from ft.plugins.selection import Selection
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,11 +79,15 @@ def settle_template(run: Run, resolved: Resolved) -> None:
         run.progress.say(f"template: {name}")
 
 
-def load_base(run: Run, folder: Path | None = None) -> nn.Module:
+def load_base(run: Run, folder: Path | None = None, *, quantized: bool = True) -> nn.Module:
     """The base model, freshly loaded, patched, and prepared where it is quantized.
 
     With ``folder`` the whole model there, which may have another architecture than the base.
     """
+    if not quantized:
+        run = copy.copy(run)
+        others = [plugin for plugin in run.parts() if plugin.kind != "quantizer"]
+        run.selection = Selection(others, run.selection.defaults)
     run.weight_dtype = choose_weight_dtype(run)
     config = run.config if folder is None else patched_config(run, folder)
     quantization = run.hook.ft_quantization_config(run=run, config=config)

@@ -35,9 +35,7 @@ def test_the_update_is_that_of_the_paper(tmp_path):
 
 
 def test_more_frequencies_than_there_are_is_refused(tmp_path):
-    with pytest.raises(
-        InputError, match=r"frequencies is 5000, and the update of .*q_proj has 4096"
-    ):
+    with pytest.raises(InputError, match=r"is 5000, and the update of .*q_proj has 4096"):
         fourierft_run(tmp_path, frequencies=5000)
 
 

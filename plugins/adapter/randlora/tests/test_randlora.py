@@ -25,8 +25,9 @@ def test_the_update_is_a_sum_of_random_terms_of_full_rank(tmp_path):
     layer, x = first_query(run.model), torch.randn(5, 64)
     a, b = layer.randlora_A["default"], layer.randlora_B["default"]
     weights, gains = layer.randlora_lambda["default"], layer.randlora_gamma["default"]
+    b = b[:64].reshape(64, 8, len(gains))  # each term has its own columns of B
     update = sum(
-        b[:64, i] @ torch.diag(weights[:, i]) @ a[:, 0, :64] @ torch.diag(gains[i])
+        b[..., i] @ torch.diag(weights[:, i]) @ a[:, 0, :64] @ torch.diag(gains[i])
         for i in range(len(gains))
     )
     update = layer.scaling["default"] * update.detach()

@@ -16,7 +16,7 @@ PROPERTIES = {
     },
     "long": {
         "type": "array",
-        "items": {"type": "object", "properties": {f"part_{n}": {"type": "null"} for n in range(9)}},
+        "items": {"type": "object", "properties": {f"part_{n}": {} for n in range(9)}},
     },
     "mode": {"type": "string", "enum": ["a", "b"], "default": "a", "description": "How"},
     "limit": {"type": "integer", "default": 3},

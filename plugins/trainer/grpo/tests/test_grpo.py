@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pydantic
 import pytest
 import torch
-from harness import assert_resumes, train
+from harness import assert_resumes, changed, train, weights
 from online import PROMPTS, online_run
 
 from ft.api import Reward, RunError, hookimpl
@@ -186,6 +186,14 @@ def test_what_could_not_be_scored_teaches_nothing(tmp_path):
     assert rollouts[1].tokens().weights == [0.0] * len(rollouts[1].tokens())
 
 
+def test_a_step_in_which_nothing_could_be_scored_teaches_nothing(tmp_path):
+    run = online_run(tmp_path, grpo, {"steps": 1}, rewards=[Given(None).bind("a")])
+    before = weights(run)
+    assert train(run) == [0]
+    assert changed(run, before) == set()
+    assert any("could not score 32 of 32 answers" in line for line in run.progress.lines)
+
+
 def test_a_reward_that_has_nothing_to_say_is_left_out(tmp_path):
     _, rollouts = roll_out(tmp_path, Given(None).bind("a"), Given(1, 2).bind("b"))
     assert [rollout.reward for rollout in rollouts] == [1, 2]
@@ -221,8 +229,8 @@ def test_prompts_that_teach_nothing_are_replaced(tmp_path):
 class Stale(type(grpo)):
     """As if its engine sampled from another policy."""
 
-    def roll_out(self, run, asked, generations=None):
-        rollouts = super().roll_out(run, asked, generations)
+    def roll_out(self, run, asked):
+        rollouts = super().roll_out(run, asked)
         for rollout in rollouts:
             answer = rollout.answer
             if answer.log_probs is not None:

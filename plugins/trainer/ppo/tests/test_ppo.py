@@ -41,8 +41,12 @@ def test_the_value_model_learns_what_to_expect(tmp_path):
         tmp_path,
         ppo,
         {
-            **{"steps": 10, "updates": 1, "beta": 0.0, "gae_lambda": 1.0},
-            **{"value_clip": None, "value_weight": 1.0},
+            "steps": 10,
+            "updates": 1,
+            "beta": 0.0,
+            "gae_lambda": 1.0,
+            "value_clip": None,
+            "value_weight": 1.0,
         },
         adapter=lora.bind("lora", {"rank": 2}),
         rewards=[One().bind("one")],
@@ -51,6 +55,25 @@ def test_the_value_model_learns_what_to_expect(tmp_path):
     losses = [line["value_loss"] for line in run.state.history]
     assert losses[0] == pytest.approx(0.5, abs=0.01)  # half of (0 - 1)^2
     assert losses[-1] < 0.2
+
+
+class Nothing(Reward):
+    """Cannot say."""
+
+    @hookimpl
+    def ft_score(self, conversations):
+        return [None] * len(conversations)
+
+
+def test_a_step_in_which_nothing_could_be_scored_goes_by(tmp_path):
+    run = online_run(
+        tmp_path,
+        ppo,
+        {"steps": 1, "updates": 1, "kl_target": 1.0},
+        adapter=lora.bind("lora", {"rank": 2}),
+        rewards=[Nothing().bind("nothing")],
+    )
+    assert train(run) == [0]
 
 
 def test_it_resumes_with_an_adapted_beta(tmp_path):

@@ -147,7 +147,8 @@ def evaluates(subject: Subject) -> None:
 
     Passes: with an evaluation set and ``eval_every: 2``, a run of four steps tells
     ``ft_evaluated`` of ``held-out/loss`` at step 4; the figure is the mean loss per unit that
-    the kit computes on that set with the final weights (for prompts: any finite figure).
+    the kit computes on that set with the final weights (for prompts, and for a trainer that
+    ``contrasts`` rows: any finite figure).
 
     Fails: batches that are left out where ``model.training`` is false; a loop of the trainer's
     own that never calls ``run.evaluate``.
@@ -167,7 +168,7 @@ def evaluates(subject: Subject) -> None:
             f"the last evaluation is of step {step:g}, and the run ended at {run.state.step}"
         )
         assert math.isfinite(found), f"the loss on the evaluation set is {found}"
-        if kind is Prompt:
+        if kind is Prompt or run.part("trainer").contrasts:
             continue
         run.model.eval()
         with torch.no_grad():

@@ -39,7 +39,7 @@ class StartedLayer:
 
     def turned(self, weight: Tensor) -> Tensor:
         """From the way in which the base holds it to (out, in), or back."""
-        return weight.T if self.lora.fan_in_fan_out else weight
+        return weight.T if getattr(self.lora, "fan_in_fan_out", False) else weight
 
     def weight(self) -> Tensor:
         """The base weight, (out, in) in float32."""
@@ -145,13 +145,17 @@ class StartedLora(Lora):
 
 def started_layers(model: PeftModel) -> Iterator[StartedLayer]:
     """The linear layers with a LoRA. Raises :class:`InputError` for one on another layer."""
-    from peft.tuners.lora import Linear, LoraLayer
+    from peft.tuners.lora import LoraLayer
+    from peft.tuners.lora.layer import ParamWrapper
+    from torch import nn
 
     for name, module in model.named_modules():
-        if isinstance(module, Linear):
-            yield StartedLayer(name, module)
-        elif isinstance(module, LoraLayer):
+        if not isinstance(module, LoraLayer):
+            continue
+        down = module.lora_A["default"] if "default" in module.lora_A else None
+        if not isinstance(down, nn.Linear) or isinstance(module, ParamWrapper):
             raise InputError(f"adapter.target: {name} is no linear layer, and has no start")
+        yield StartedLayer(name, module)
 
 
 def split(u: Tensor, s: Tensor, vt: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,9 @@ class Pissa(StartedLora):
         if self.options.svd == "exact":
             u, s, vt = torch.linalg.svd(weight, full_matrices=False)
         else:
-            u, s, v = torch.svd_lowrank(weight, rank, niter=self.options.iterations)
+            # twice as many: the last ones that it finds are the least exact
+            many = min(2 * rank, *weight.shape)
+            u, s, v = torch.svd_lowrank(weight, many, niter=self.options.iterations)
             vt = v.T
         return split(u[:, :rank], s[:rank] / layer.scale, vt[:rank])
 

@@ -56,6 +56,7 @@ def with_head(run: Run, model: Any) -> nn.Module:
     biased = made.score.bias is not None
     if biased and "bias" not in tensors:
         tensors["bias"] = torch.zeros(config.num_labels)
-    made.score = torch.nn.Linear(*reversed(tensors["weight"].shape), bias=biased)
+    classes, width = tensors["weight"].shape
+    made.score = torch.nn.Linear(width, classes, bias=biased)
     made.score.load_state_dict(tensors)
     return made.to(run.device, model.dtype)

@@ -3,12 +3,58 @@
 Their published weights are in MXFP4. Answers stand in channels: thoughts, calls and the final text.
 """
 
-from ft.api import Checkpoint, ModelFamily
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ft.api import Checkpoint, ModelFamily, hookimpl
 from ft_model_gpt_oss.template import Harmony
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class GptOss(ModelFamily):
+    """Keeps the documents of a packed sequence apart.
+
+    The model makes its attention masks without the positions (transformers 5.23), by which
+    documents are told apart; here they are made with them.
+    """
+
+    @hookimpl
+    def ft_patch_model(self, model: nn.Module) -> None:
+        decoder: Any = model.get_decoder()  # type: ignore[operator]
+        decoder.register_forward_pre_hook(_make_masks, with_kwargs=True)
+
+
+def _make_masks(
+    decoder: Any, args: tuple[Any, ...], inputs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
+
+    known = {name: inputs.get(name) for name in ("position_ids", "input_ids", "past_key_values")}
+    if known["position_ids"] is None or known["input_ids"] is None or inputs.get("use_cache"):
+        return None
+    if inputs.get("attention_mask") is not None or known["past_key_values"] is not None:
+        return None
+    settings = {
+        "config": decoder.config,
+        "inputs_embeds": decoder.embed_tokens(known["input_ids"]),
+        "attention_mask": None,
+        "past_key_values": None,
+        "position_ids": known["position_ids"],
+    }
+    masks = {
+        "full_attention": create_causal_mask(**settings),
+        "sliding_attention": create_sliding_window_causal_mask(**settings),
+    }
+    embedded = {"input_ids": None, "inputs_embeds": settings["inputs_embeds"]}
+    return args, {**inputs, **embedded, "attention_mask": masks}
+
 
 template = Harmony()
 
-family = ModelFamily(
+family = GptOss(
     title="GPT-OSS",
     vendor="OpenAI",
     model_types=("gpt_oss",),

@@ -1,6 +1,6 @@
-"""Qwen3-Coder (Qwen Team, 2025) and Qwen3-Coder-Next (2026): models for code that call tools.
+"""Qwen3-Coder (Qwen Team, 2025): models for code that call tools, with Qwen3's architecture.
 
-The architectures are those of Qwen3 and Qwen3-Next. They do not think.
+Qwen3-Coder-Next is a plugin of its own, which builds on this one. They do not think.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ _ARGUMENT = re.compile(r"<parameter=([^\n>]*)>\n(.*?)\n</parameter>\n", re.S)
 
 
 class Qwen3CoderTemplate(Template):
-    """ChatML with calls in tags: each argument is bare text, whose type the schema has."""
+    """ChatML with calls in tags: each argument is bare text, whose type the schema has.
+
+    ``release`` is ``first`` or ``next``, of which the first writes some values as Python does.
+    """
 
     provides = Template.provides | {"tools"}
 
-    def __init__(self, first: bool, published: str):
+    def __init__(self, release: str, published: str):
         text = (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8")
         super().__init__(
-            f"{{%- set first = {str(first).lower()} %}}\n{text}",
+            f"{{%- set release = '{release}' %}}\n{text}",
             stop=("<|im_end|>",),
             published=(published,),
         )
@@ -43,19 +46,16 @@ class Qwen3CoderTemplate(Template):
         return read_answer(text, _CALL, lambda call: tagged_call(call, _NAME, _ARGUMENT, tools))
 
 
-template = Qwen3CoderTemplate(True, "Qwen/Qwen3-Coder-30B-A3B-Instruct")
-template_next = Qwen3CoderTemplate(False, "Qwen/Qwen3-Coder-Next")
+template = Qwen3CoderTemplate("first", "Qwen/Qwen3-Coder-30B-A3B-Instruct")
 
 family = ModelFamily(
     title="Qwen3-Coder",
     vendor="Alibaba",
-    model_types=("qwen3_moe", "qwen3_next"),
-    templates=("qwen3-coder", "qwen3-coder-next"),
+    model_types=("qwen3_moe",),
+    templates="qwen3-coder",
     checkpoints=(
-        Checkpoint("Qwen/Qwen3-Coder-Next-Base", parameters="80B-A3B", base=True),
         Checkpoint("Qwen/Qwen3-Coder-30B-A3B-Instruct", parameters="30B-A3B"),
         Checkpoint("Qwen/Qwen3-Coder-480B-A35B-Instruct", parameters="480B-A35B"),
-        Checkpoint("Qwen/Qwen3-Coder-Next", parameters="80B-A3B"),
     ),
     fused_experts=("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
     tiny={
@@ -64,17 +64,7 @@ family = ModelFamily(
             "num_experts": 4,
             "num_experts_per_tok": 2,
             "decoder_sparse_step": 1,
-        },
-        "qwen3_next": {
-            "moe_intermediate_size": 32,
-            "num_experts": 4,
-            "num_experts_per_tok": 2,
-            "shared_expert_intermediate_size": 32,
-            "linear_num_key_heads": 2,
-            "linear_num_value_heads": 4,
-            "linear_key_head_dim": 16,
-            "linear_value_head_dim": 16,
-            "layer_types": ["linear_attention", "full_attention"],
-        },
+        }
     },
+    accepts=("packing",),
 )

@@ -58,7 +58,7 @@ class Aqlm(Prequantized):
             "in_group_size": 4,
             "out_group_size": 1,
             "num_codebooks": 2,
-            "nbits_per_codebook": 8,
+            "nbits_per_codebook": 6,
             "linear_weights_not_to_quantize": ["lm_head.weight"],
         }
 

@@ -51,7 +51,7 @@ class CodebookLinear(PackedLinear):
         return blocks.transpose(1, 2).reshape(len(codes) * rows, -1).to(kind)
 
 
-def encoded(weight: Tensor, size: int = 256, columns: int = 4) -> dict[str, Tensor]:
+def encoded(weight: Tensor, size: int = 64, columns: int = 4) -> dict[str, Tensor]:
     """The tensors of a layer whose ``weight`` (out, in) two codebooks stand for.
 
     Each codebook is of the vectors that k-means finds in what those before it leave. (AQLM's own
@@ -63,7 +63,7 @@ def encoded(weight: Tensor, size: int = 256, columns: int = 4) -> dict[str, Tens
     books, codes = [], []
     for _ in range(2):
         book = left[torch.linspace(0, len(left) - 1, size).long()]
-        for _ in range(8):
+        for _ in range(4):
             nearest = torch.cdist(left, book).argmin(1)
             sums = torch.zeros_like(book).index_add_(0, nearest, left)
             counts = torch.bincount(nearest, minlength=size)[:, None]

@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ft.api import Message, Template, ToolCall, hookimpl
 
@@ -29,7 +29,10 @@ class Glm(Template):
     """A format with thoughts, and with calls whose texts stand bare between tags."""
 
     provides = Template.provides | {"tools", "reasoning"}
-    samples = ({}, {"variables": {"enable_thinking": False}})
+    samples: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {},
+        {"variables": {"enable_thinking": False}},
+    )
 
     def __init__(self, kind: str, *published: str):
         text = (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8")

@@ -179,7 +179,7 @@ class Distill(Trainer):
         return share
 
     def _from_stored(self, student: Tensor, top: Tensor) -> Tensor:
-        ids, log_probs = top[..., 0].long(), top[..., 1]
+        ids, log_probs = top[..., 0].long(), top[..., 1].float()
         known = top_and_rest(log_probs, ids >= 0)
         chosen = student.log_softmax(-1).gather(-1, ids.clamp(min=0))
         own = top_and_rest(chosen, ids >= 0)

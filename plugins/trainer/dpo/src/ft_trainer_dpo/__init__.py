@@ -26,8 +26,20 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Name = Literal[
-    *("sigmoid", "sigmoid_norm", "hinge", "ipo", "robust", "exo_pair", "nca_pair", "bco_pair"),
-    *("sppo_hard", "aot", "aot_unpaired", "apo_zero", "apo_down", "discopop"),
+    "sigmoid",
+    "sigmoid_norm",
+    "hinge",
+    "ipo",
+    "robust",
+    "exo_pair",
+    "nca_pair",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "apo_zero",
+    "apo_down",
+    "discopop",
 ]
 
 

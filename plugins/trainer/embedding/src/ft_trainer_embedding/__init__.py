@@ -46,6 +46,7 @@ class Embedding(Trainer):
 
     paper = "arXiv:1807.03748"
     takes = (Similar,)
+    contrasts = True
     suggests = {"optimizer": {"name": "adamw", "learning_rate": 2e-5}, "trackers": ["jsonl"]}
     training_options = Trainer.training_options | {"temperature", "pooling"}
 

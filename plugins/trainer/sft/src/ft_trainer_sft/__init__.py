@@ -44,6 +44,9 @@ class SFT(Trainer):
     takes = (Conversation,)
     accepts = Trainer.accepts | {"packing", "loss-kernel", "streaming"}
     suggests = {"optimizer": "adamw", "trackers": ["jsonl"]}
+    training_options = Trainer.training_options | {
+        *("loss", "anchor", "entropy_power", "label_smoothing", "neftune")
+    }
 
     class Options(TrainerOptions):
         train_on: Literal["assistant", "last", "all"] = Field(
