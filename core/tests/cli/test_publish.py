@@ -68,6 +68,14 @@ def test_the_kit_proves_the_wheel_and_the_entry_says_so(ft) -> None:
     assert (proof["version"], proof["level"]) == ("0.1.0", 2)
 
 
+def test_a_proof_from_elsewhere_reaches_the_kit(ft) -> None:
+    complete()
+    Path("report.json").write_text("{}")
+    done = ft(*CHECK, "--proof", "report.json")
+    assert done.code == 1
+    assert "report.json: cannot be read as a report of the kit" in done.err
+
+
 def test_where_the_entry_goes(ft) -> None:
     complete()
     done = ft(*CHECK, "--no-kit", "--output", "out")

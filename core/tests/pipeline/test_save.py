@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-from harness import tiny_run
+from harness import changed, tiny_run, weights
 
-from ft.api import Process, RunError
+from ft.api import Optimizer, Process, RunError, hookimpl
 from ft.pipeline.save import save_processor, save_result
 from ft_adapter_full import adapter as full
 
@@ -47,6 +48,7 @@ def test_every_process_finishes_and_one_writes(tmp_path, monkeypatch):
     seen = SimpleNamespace(
         ft_finish_model=lambda **_: called.append("finish"),
         ft_save_model=lambda **_: called.append("save"),
+        ft_result_weights=lambda **_: None,
         ft_sum=lambda run, value: value,
     )
     monkeypatch.setattr(type(run), "hook", seen)
@@ -69,3 +71,24 @@ def test_core_writes_in_the_main_process_only(tmp_path):
     run.process = Process(1, 2)
     run.hook.ft_save_model(run=run, model=run.model, folder=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+class Averages(Optimizer):
+    """Counts other weights than it trains: zeros, in the place of an average."""
+
+    @hookimpl
+    @contextmanager
+    def ft_result_weights(self, model):
+        trained = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        model.load_state_dict({name: 0 * tensor for name, tensor in trained.items()})
+        yield
+        model.load_state_dict(trained)
+
+
+def test_the_result_has_the_weights_that_count(tmp_path):
+    run = tiny_run(tmp_path, [full.bind("full"), Averages().bind("averages")])
+    run.tokenizer = run.processor = Holder(None)
+    before = weights(run)
+    folder = save_result(run)
+    assert not changed(run, before)
+    assert not any(p.any() for p in run.load_base(folder).parameters())

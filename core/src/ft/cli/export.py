@@ -12,7 +12,7 @@ from ft.cli.output import print_json
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("options", nargs=-1, metavar="[OPTION=VALUE]…")
-@click.option("--to", "exporter", help="Exporter plugin; unset: the only one installed.")
+@click.option("--to", "exporter", help="Exporter plugin; unset: the usual one.")
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Folder; unset: RUN/<exporter's name>."
 )

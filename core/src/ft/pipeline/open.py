@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydantic
 
-from ft.api import InputError, Plugin, Progress, Run
+from ft.api import InputError, Plugin, PluginError, Progress, Run
 from ft.pipeline.defaults import DEFAULTS
 from ft.pipeline.folder import RESOLVED, RESULT
 from ft.pipeline.load import load_config, load_processor, settle_template
@@ -27,18 +27,20 @@ MODEL_KEYS = frozenset({"model", "template", "adapter", "quantizer", "kernels", 
 
 
 def choose_plugin(index: Index, kind: str, name: str | None, options: Sequence[str] = ()) -> Plugin:
-    """The plugin of ``kind`` that is called ``name``, or the only one installed.
+    """The plugin of ``kind`` that is called ``name``; without one the only one installed, or of
+    several the one that says of itself that it is usual.
 
     ``options`` are ``option=value`` as on the command line.
     """
     if name is None:
         names = sorted(r.name for r in index.records if r.kind == kind and r.state == "ok")
-        if len(names) != 1:
+        usual = names if len(names) < 2 else [n for n in names if _is_usual(index, kind, n)]
+        if len(usual) != 1:
             raise InputError(
                 f"no {kind} is installed" if not names else f"several {kind} plugins are installed",
                 hint=f"choose one of: {', '.join(names)}" if names else f"install one: ft-{kind}-…",
             )
-        name = names[0]
+        name = usual[0]
     record = index.find(kind, name)
     plugin = load(record)
     place = "the command line"
@@ -53,6 +55,13 @@ def choose_plugin(index: Index, kind: str, name: str | None, options: Sequence[s
         problems.add_invalid((kind,), written.value[kind], error, fields)
         problems.raise_any()
         raise
+
+
+def _is_usual(index: Index, kind: str, name: str) -> bool:
+    try:
+        return bool(getattr(load(index.find(kind, name)), "usual", False))
+    except PluginError:  # nobody asked for it
+        return False
 
 
 def open_run(

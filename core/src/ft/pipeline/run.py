@@ -29,7 +29,6 @@ from ft.training.checkpoint import (
     load_weights,
     step_of,
 )
-from ft.training.evaluate import result_weights
 from ft.training.interrupt import stop_on_interrupt
 from ft.training.loop import count_steps, make_order
 from ft.training.meter import Meter
@@ -97,8 +96,7 @@ def execute(resolved: Resolved, progress: Progress, *, resume: Path | None = Non
         if run.state.interrupted and run.state.step < run.state.total_steps:
             raise interrupted(run)
         load_best(run)
-        with result_weights(run):
-            save_result(run)
+        save_result(run)
         if run.process.is_main:
             write_report(run, resolved)
         run.selection.notify("ft_run_finished", run=run)

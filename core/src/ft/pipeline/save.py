@@ -12,6 +12,7 @@ from ft.data.render import has_marks, unmarked
 from ft.errors import RunError
 from ft.pipeline.folder import RESULT
 from ft.training.disk import write_failure
+from ft.training.evaluate import result_weights
 
 
 def save_result(run: Run) -> Path:
@@ -29,10 +30,12 @@ def save_result(run: Run) -> Path:
         if main:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-        run.hook.ft_finish_model(run=run, model=run.model)
-        run.hook.ft_save_model(run=run, model=run.model, folder=partial)
+        with result_weights(run):
+            run.hook.ft_finish_model(run=run, model=run.model)
+            run.hook.ft_save_model(run=run, model=run.model, folder=partial)
+            if main:
+                save_modules(run, partial)
         if main:
-            save_modules(run, partial)
             save_processor(run, partial)
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)

@@ -47,3 +47,6 @@ def test_what_it_cannot_do_is_refused():
     asking = trainer.bind("sft", {"batch_size": 4, "micro_batch_size": 2})
     words = {m.capability for m in misfits([asking, lomo.bind("lomo")])}
     assert words >= {"gradient-accumulation", "gradient-clipping"}
+    suggested = trainer.bind("sft", {"batch_size": 4, **lomo.suggests["trainer"]})
+    words = {m.capability for m in misfits([suggested, lomo.bind("lomo")])}
+    assert not words & {"gradient-accumulation", "gradient-clipping"}

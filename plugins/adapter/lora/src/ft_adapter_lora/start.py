@@ -152,8 +152,8 @@ def started_layers(model: PeftModel) -> Iterator[StartedLayer]:
     for name, module in model.named_modules():
         if not isinstance(module, LoraLayer):
             continue
-        down = module.lora_A["default"] if "default" in module.lora_A else None
-        if not isinstance(down, nn.Linear) or isinstance(module, ParamWrapper):
+        downs = [down for down in module.lora_A.values() if isinstance(down, nn.Linear)]
+        if not downs or isinstance(module, ParamWrapper):
             raise InputError(f"adapter.target: {name} is no linear layer, and has no start")
         yield StartedLayer(name, module)
 

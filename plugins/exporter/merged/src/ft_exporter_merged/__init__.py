@@ -24,6 +24,8 @@ class Merged(Exporter):
     the classifier of its architecture.
     """
 
+    usual = True
+
     class Options(PluginOptions):
         dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
             "auto", description="type of the written weights; auto: that of the base checkpoint"

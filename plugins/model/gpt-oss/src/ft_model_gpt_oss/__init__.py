@@ -32,24 +32,23 @@ def _make_masks(
 ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
-    known = {name: inputs.get(name) for name in ("position_ids", "input_ids", "past_key_values")}
-    if known["position_ids"] is None or known["input_ids"] is None or inputs.get("use_cache"):
-        return None
-    if inputs.get("attention_mask") is not None or known["past_key_values"] is not None:
-        return None
+    ids, positions = inputs.get("input_ids"), inputs.get("position_ids")
+    cached = inputs.get("use_cache") or inputs.get("past_key_values") is not None
+    if ids is None or positions is None or cached or inputs.get("attention_mask") is not None:
+        return None  # no packed sequence
+    embedded = decoder.embed_tokens(ids)
     settings = {
         "config": decoder.config,
-        "inputs_embeds": decoder.embed_tokens(known["input_ids"]),
+        "inputs_embeds": embedded,
         "attention_mask": None,
         "past_key_values": None,
-        "position_ids": known["position_ids"],
+        "position_ids": positions,
     }
     masks = {
         "full_attention": create_causal_mask(**settings),
         "sliding_attention": create_sliding_window_causal_mask(**settings),
     }
-    embedded = {"input_ids": None, "inputs_embeds": settings["inputs_embeds"]}
-    return args, {**inputs, **embedded, "attention_mask": masks}
+    return args, {**inputs, "input_ids": None, "inputs_embeds": embedded, "attention_mask": masks}
 
 
 template = Harmony()

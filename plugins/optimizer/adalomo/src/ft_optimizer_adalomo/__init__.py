@@ -21,6 +21,7 @@ class AdaLomo(Optimizer):
     paper = "arXiv:2310.10195"
     accepts = frozenset()
     provides = frozenset({"optimizer"})
+    suggests = {"trainer": {"max_grad_norm": None}}
 
     class Options(OptimizerOptions):
         learning_rate: float = Field(

@@ -21,6 +21,7 @@ class Lomo(Optimizer):
     paper = "arXiv:2306.09782"
     accepts = frozenset()
     provides = frozenset({"optimizer"})
+    suggests = {"trainer": {"max_grad_norm": None}}
 
     class Options(OptimizerOptions):
         learning_rate: float = Field(1e-2, gt=0, description="peak learning rate")

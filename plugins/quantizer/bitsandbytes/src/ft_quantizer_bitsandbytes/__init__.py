@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
-from ft.api import Field, PluginOptions, Quantizer, Run, hookimpl
+from ft.api import Field, InputError, PluginOptions, Quantizer, Run, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PretrainedConfig
 
 
 LOGGER = logging.getLogger("bitsandbytes.autograd._functions")
 
 
 class BitsAndBytes(Quantizer):
-    """Quantizes the base weights on load; adapters train on top of them."""
+    """Quantizes the base weights on load; adapters train on top of them.
+
+    A checkpoint that was saved quantized, such as those called bnb-4bit, is loaded as it is, and
+    its own ``config.json`` says how; ``ft export`` merges an adapter into its dequantized weights.
+    """
 
     paper = "arXiv:2305.14314"
 
@@ -31,6 +36,9 @@ class BitsAndBytes(Quantizer):
             default_factory=list, description="modules that keep their precision beside lm_head"
         )
 
+    own_bits: int | None = None
+    """Those of a checkpoint that is quantized already."""
+
     level: int | None = None
     """That of the library's logger before this run."""
 
@@ -44,13 +52,31 @@ class BitsAndBytes(Quantizer):
         return 0.6 if self.options.type == "nf4" else 0.75
 
     def bits_per_weight(self) -> float:
-        if self.options.bits == 8:
+        if (self.own_bits or self.options.bits) == 8:
             return 8.1  # a float32 scale for each row of some hundreds of weights
         # one for each 64 weights: in float32, or in 8 bits with one of float32 for each 256
         return 4.127 if self.options.double_quantization else 4.5
 
     @hookimpl
-    def ft_quantization_config(self, run: Run) -> Any:
+    def ft_patch_config(self, run: Run, config: PretrainedConfig) -> None:
+        found = getattr(config, "quantization_config", None)
+        if found is None:
+            return
+        said = found if isinstance(found, dict) else found.to_dict()
+        self.own_bits = 4 if said.get("load_in_4bit") else 8
+        if "bits" in self.options.model_fields_set and self.options.bits != self.own_bits:
+            raise InputError(
+                f"quantizer.bits is {self.options.bits}, and the weights of this checkpoint are "
+                f"quantized to {self.own_bits} already",
+                where=str(run.model_folder),
+                hint="leave bits out, or take a checkpoint that is not quantized",
+            )
+        if run.device.type == "cpu":
+            said["bnb_4bit_compute_dtype"] = "float32"
+        config.quantization_config = said
+
+    @hookimpl
+    def ft_quantization_config(self, run: Run, config: PretrainedConfig) -> Any:
         import torch
         from transformers import BitsAndBytesConfig
 
@@ -58,6 +84,8 @@ class BitsAndBytes(Quantizer):
             # one such line for each 8-bit layer and step says nothing that is wrong
             self.level = LOGGER.level
             LOGGER.setLevel(logging.ERROR)
+        if self.own_bits is not None:
+            return None  # by what the checkpoint says
         options = self.options
         compute = torch.float32 if run.device.type == "cpu" else torch.bfloat16
         skip = [*options.skip, "lm_head"] if options.skip else None
@@ -81,6 +109,11 @@ class BitsAndBytes(Quantizer):
     def ft_prepare_model(self, model: nn.Module) -> None:
         # weights that stayed in floating point (norms, embeddings) do not train either
         model.requires_grad_(False)
+
+    @hookimpl
+    def ft_dequantize_model(self, run: Run, model: Any) -> bool:
+        model.dequantize(run.weight_dtype)
+        return True
 
 
 quantizer = BitsAndBytes()

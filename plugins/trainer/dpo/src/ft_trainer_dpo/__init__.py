@@ -107,7 +107,7 @@ class DPO(PairTrainer):
         )
 
         @property
-        def losses(self) -> Mapping[str, float]:
+        def losses(self) -> Mapping[Any, float]:
             """The weight of each loss."""
             return {self.loss: 1.0} if isinstance(self.loss, str) else self.loss
 
