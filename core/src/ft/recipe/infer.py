@@ -81,20 +81,20 @@ def infer_quantizer(
     ``written`` is the one that the recipe names. Of several that read the form it decides.
     """
     file = folder / "config.json"
-    method = quantization_of(read_config(folder, place)) if file.is_file() else None
-    if method is None:
+    form = quantization_of(read_config(folder, place)) if file.is_file() else None
+    if form is None:
         return None
-    claims = index.match("quantization", method)
-    said = f"the weights of this checkpoint are quantized already ({method} in config.json)"
+    claims = index.match("quantization", form)
+    said = f"the weights of this checkpoint are quantized already ({form} in config.json)"
     if not claims:
         raise InputError(
             f"{said}, and no installed quantizer reads that",
             where=place,
-            hint=_providers(method),
+            hint=_providers(form),
         )
     if written is None:
-        record = _single(claims, f"quantization {method}", place, "quantizer")
-        return record, f"quant_method {method} in config.json"
+        record = _single(claims, f"quantization {form}", place, "quantizer")
+        return record, f"quant_method {form} in config.json"
     if written not in claims:
         names = " or ".join(sorted(record.name for record in claims))
         raise InputError(
@@ -105,7 +105,7 @@ def infer_quantizer(
     return written, ""
 
 
-def _providers(method: str) -> str:
+def _providers(form: str) -> str:
     """Which distributions read weights of a form, as registries say."""
     from ft.registry.read import read_registries
 
@@ -117,7 +117,7 @@ def _providers(method: str) -> str:
         plugin.id: entry.distribution
         for entry in listed
         for plugin in entry.plugins
-        if ("quantization", method) in plugin.matches
+        if ("quantization", form) in plugin.matches
     }
     if not found:
         return "no registry lists one; take a checkpoint of this model that is not quantized"

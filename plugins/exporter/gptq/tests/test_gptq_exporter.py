@@ -37,9 +37,7 @@ def test_outputs_move_less_than_by_rounding_to_the_nearest(bits):
     weight = torch.randn(24, 192)
     lost = []
     for given, by_activation in ((None, False), (hessian, False), (hessian, True)):
-        found = quantize(
-            weight, given, by_activation=by_activation, **{**OPTIONS, "bits": bits}
-        )
+        found = quantize(weight, given, by_activation=by_activation, **{**OPTIONS, "bits": bits})
         lost.append(float((x @ (dequantized(*found) - weight).t()).square().mean()))
     assert max(lost[1:]) < 0.6 * lost[0]
 
@@ -58,7 +56,7 @@ def test_the_error_of_a_weight_is_made_up_for_as_the_paper_says():
     weight = torch.randn(1, 8)
     root = torch.randn(8, 8)
     hessian = root @ root.t() + torch.eye(8)
-    values, zeros, scales, groups = quantize(
+    values, zeros, scales, _ = quantize(
         weight, hessian, bits=4, group_size=8, symmetric=False, damping=1e-9
     )
     left, inverse = weight[0].double().clone(), torch.linalg.inv(hessian.double())
@@ -71,6 +69,17 @@ def test_the_error_of_a_weight_is_made_up_for_as_the_paper_says():
         left[rest] -= error / inverse[0, 0] * inverse[0, 1:]
         # what is rounded is taken out of the Hessian (equation 3)
         inverse = inverse[1:, 1:] - inverse[1:, :1] @ inverse[:1, 1:] / inverse[0, 0]
+
+
+def test_putting_compensation_off_changes_nothing(monkeypatch):
+    """Groups that lie in two blocks, too."""
+    _, hessian = correlated(192)
+    weight = torch.randn(8, 192)
+    options = {**OPTIONS, "group_size": 48}
+    found = quantize(weight, hessian, **options)
+    monkeypatch.setattr("ft_exporter_gptq.quantize.BLOCK", 192)
+    for one, other in zip(found, quantize(weight, hessian, **options), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_inputs_that_are_always_zero_do_no_harm():

@@ -86,8 +86,10 @@ def test_experts_are_the_weights_of_the_definition_and_train(checkpoint):
         assert torch.equal(found[name].detach().float(), expected), name
     losses = train(run)
     assert losses[-1] < losses[0]
-    assert not found["model.layers.0.mlp.experts.down_proj"].detach().equal(
-        weights["model.layers.0.mlp.experts.down_proj"]
+    assert (
+        not found["model.layers.0.mlp.experts.down_proj"]
+        .detach()
+        .equal(weights["model.layers.0.mlp.experts.down_proj"])
     )
 
 

@@ -170,7 +170,9 @@ def quantize(
             if i % group_size == 0:
                 ahead = left[:, i : i + group_size].clone()
                 if end < i + group_size:  # what this block has put off
-                    ahead[:, end - i :] -= errors[:, : i - start] @ upper[start:i, end : i + group_size]
+                    ahead[:, end - i :] -= (
+                        errors[:, : i - start] @ upper[start:i, end : i + group_size]
+                    )
                 scales[:, group], zeros[:, group] = grid(ahead, bits, symmetric=symmetric)
             scale, zero = scales[:, group], zeros[:, group]
             value = (left[:, i] / scale + zero).round().clamp(0, 2**bits - 1)

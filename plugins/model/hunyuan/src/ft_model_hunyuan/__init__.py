@@ -17,10 +17,14 @@ from ft.api import (
     Template,
     ToolCall,
     hookimpl,
+    read_answer,
 )
 
-_CALLS = re.compile(r"<tool_calls>(<tool_call>.*?```</tool_call>)</tool_calls>\Z", re.S)
-_CALL = re.compile(r"\n?<tool_call>(\w[^\n]*)\n```json\n(\{.*?\})\n```</tool_call>", re.S)
+_CALL = re.compile(
+    r"(?:<tool_calls>|\n)<tool_call>(\w[^\n]*\n```json\n\{.*?\})\n```</tool_call>"
+    r"(?:(?=\n<tool_call>)|</tool_calls>\Z)",
+    re.S,
+)
 
 
 class WithTools(Template):
@@ -30,19 +34,15 @@ class WithTools(Template):
 
     @hookimpl
     def ft_parse_answer(self, text: str) -> Message:
-        if not (match := _CALLS.search(text)):
-            return Message("assistant", text)
-        calls, at = [], 0
-        while call := _CALL.match(match[1], at):
-            try:
-                arguments = json.loads(call[2])
-            except (ValueError, RecursionError):
-                break
-            calls.append(ToolCall(call[1], arguments))
-            at = call.end()
-        if at != len(match[1]):
-            return Message("assistant", text)
-        return Message("assistant", text[: match.start()], tool_calls=calls)
+        return read_answer(text, _CALL, _read_call)
+
+
+def _read_call(text: str) -> ToolCall:
+    name, _, arguments = text.partition("\n```json\n")
+    found = json.loads(arguments)
+    if not isinstance(found, dict):
+        raise ValueError("not an object of arguments")
+    return ToolCall(name, found)
 
 
 def _read(name: str) -> str:

@@ -29,7 +29,9 @@ class BlockLinear(PackedLinear):
     def __init__(
         self, name: str, linear: nn.Linear, stored: Mapping[str, Tensor], block: tuple[int, int]
     ):
-        tensors = {key: stored[key] for key in ("weight", "weight_scale_inv", "bias") if key in stored}
+        tensors = {
+            key: stored[key] for key in ("weight", "weight_scale_inv", "bias") if key in stored
+        }
         super().__init__(linear, tensors)
         rows, columns = block if all(block) else (self.out_features, self.in_features)
         grid = (-(-self.out_features // rows), -(-self.in_features // columns))
@@ -41,8 +43,6 @@ class BlockLinear(PackedLinear):
                 hint="use the config.json that was saved with these weights",
             )
         self.block, self.grid = (rows, columns), grid
-        # the scale of activations in a served model: they are not rounded here
-        self.ignored = sorted(stored.keys() - tensors.keys())
 
     def settle(self) -> None:
         if self.weight.dtype == KIND:  # bytes, so that nobody takes it for a weight to compute with

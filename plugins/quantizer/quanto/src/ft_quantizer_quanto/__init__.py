@@ -20,9 +20,7 @@ class Quanto(Quantizer):
     """
 
     class Options(PluginOptions):
-        type: Literal["int8", "fp8"] = Field(
-            "int8", description="how a weight is stored"
-        )
+        type: Literal["int8", "fp8"] = Field("int8", description="how a weight is stored")
         skip: list[str] = Field(
             default_factory=list, description="modules that keep their precision beside lm_head"
         )

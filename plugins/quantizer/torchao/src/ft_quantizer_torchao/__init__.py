@@ -117,7 +117,7 @@ class TorchAo(Quantizer):
         return True
 
     def _stored(self) -> Any:
-        """torchao's own configuration of how weights are stored."""
+        """The library's own configuration of how weights are stored."""
         import torch
         from torchao.quantization import (
             Float8WeightOnlyConfig,
