@@ -49,6 +49,7 @@ from ft.api.state import Process, State
 from ft.api.template import Template, TemplateOptions
 from ft.api.tracker import Tracker
 from ft.api.trainer import Batch, Loss, Predictions, TokenLosses, Trainer, TrainerOptions
+from ft.api.video import VideoFamily
 from ft.errors import FtError, InputError, PluginError, RowError, RunError
 from ft.kinds import KINDS, Kind
 
@@ -126,6 +127,7 @@ __all__ = [
     "Tracker",
     "Trainer",
     "TrainerOptions",
+    "VideoFamily",
     "hookimpl",
     "json_call",
     "read_answer",

@@ -180,6 +180,10 @@ def ft_adapt_model(run: Run, model: nn.Module) -> nn.Module | None:
     Fires again when a run resumes, before the checkpoint's tensors are put back, and for a
     copy of the model that a trainer asks for (``run.frozen_copy``): what it does to frozen
     weights must come out the same.
+
+    A method that starts from the data looks at ``run.first_batches``; one that starts from what
+    quantizing lost loads ``run.load_base(quantized=False)``. For ``ft plan`` the model is on the
+    meta device and there is no data: its shapes are all that is asked for.
     """
 
 

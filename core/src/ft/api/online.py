@@ -95,7 +95,7 @@ class OnlineTrainer(Trainer):
         "engine": "transformers",
         "trackers": ["jsonl"],
     }
-    Options = OnlineOptions
+    Options: ClassVar[type[OnlineOptions]] = OnlineOptions
     training_options = Trainer.training_options | (
         OnlineOptions.model_fields.keys() - TrainerOptions.model_fields.keys()
     )

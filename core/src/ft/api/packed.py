@@ -24,7 +24,7 @@ class PackedLinear(nn.Linear):
     """
 
     main: ClassVar[str]
-    """The stored tensor that is called ``weight`` once it is read: integers, not to compute with."""
+    """The stored tensor that is called ``weight`` once it is read, not to be computed with."""
 
     def __init__(self, linear: nn.Linear, stored: Mapping[str, Tensor]):
         nn.Module.__init__(self)

@@ -177,7 +177,7 @@ class Prequantized(Quantizer):
             narrow = "weight" in tensors and tensors["weight"].dtype.itemsize == 1
             if not narrow and not any(marker in tensors for marker in self.marker):
                 continue
-            linear = layers.get(name)
+            linear: Any = layers.get(name)
             if not _is_linear(linear):
                 raise InputError(
                     f"the checkpoint has quantized weights for {name}, where this model has no "

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -23,7 +23,7 @@ class Reward(Plugin):
     """Scores answers for online trainers; implements :func:`ft_score`."""
 
     kind = "reward"
-    Options = RewardOptions
+    Options: ClassVar[type[RewardOptions]] = RewardOptions
     provides = frozenset({"rewards"})
 
 

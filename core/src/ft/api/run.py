@@ -33,11 +33,11 @@ class Run:
 
     ``folder`` is the run folder, ``source`` the model as the recipe names it, ``seed`` the
     run's seed. ``full_precision`` says that a base whose checkpoint is quantized is loaded with
-    plain weights, as for an export. Filled in as the pipeline goes: ``process`` and ``device``; ``model_folder``
-    (the resolved checkpoint), ``config``, ``processor`` and ``tokenizer``, with ``new_tokens``
-    (text to id) that an adapter has to train; ``data`` and ``eval_data`` (encoded rows);
-    ``model`` (adapted, not wrapped), ``modules`` (trained beside it), ``optimizer``,
-    ``scheduler``, ``scaler``; ``state``.
+    plain weights, as for an export. Filled in as the pipeline goes: ``process`` and ``device``;
+    ``model_folder`` (the resolved checkpoint), ``config``, ``processor`` and ``tokenizer``,
+    with ``new_tokens`` (text to id) that an adapter has to train; ``data`` and ``eval_data``
+    (encoded rows); ``model`` (adapted, not wrapped), ``modules`` (trained beside it),
+    ``optimizer``, ``scheduler``, ``scaler``; ``state``.
     """
 
     def __init__(
@@ -399,7 +399,7 @@ class Run:
 
     # -- metrics -----------------------------------------------------------------------------
 
-    def report(self, name: str, value: float, weight: float = 1.0) -> None:
+    def report(self, name: str, value: float | torch.Tensor, weight: float = 1.0) -> None:
         """Add a metric to the current step, or to the evaluation under way.
 
         What is told is the mean over calls and processes, weighted by ``weight``; a metric

@@ -210,7 +210,7 @@ class Trainer(Plugin):
     """
 
     kind = "trainer"
-    Options = TrainerOptions
+    Options: ClassVar[type[TrainerOptions]] = TrainerOptions
     takes: tuple[type[Example], ...] = ()
     training_options: ClassVar[Set[str]] = frozenset(
         {

@@ -31,7 +31,7 @@ from ft.errors import FtError
 from ft.pipeline.defaults import DEFAULTS
 from ft.plugins.selection import Selection
 
-QUICK = {"steps": 2, "batch_size": 2}
+QUICK: dict[str, Any] = {"steps": 2, "batch_size": 2}
 
 
 # -------------------------------------------------------------------------------------------

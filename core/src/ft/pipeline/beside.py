@@ -78,7 +78,8 @@ def _load_modules(other: Run) -> None:
         tensors = load_file(file, device=str(other.device))
         weight = tensors.get("weight")
         if tensors.keys() <= {"weight", "bias"} and weight is not None and weight.dim() == 2:
-            head = torch.nn.Linear(*reversed(weight.shape), bias="bias" in tensors)
+            outputs, width = weight.shape
+            head = torch.nn.Linear(width, outputs, bias="bias" in tensors)
             head.load_state_dict(tensors)
             other.modules[file.stem] = head.to(other.device).requires_grad_(False)
 

@@ -67,6 +67,8 @@ def test_layers_are_chosen_by_number(tmp_path):
         ({"target": ["q_prjo"]}, "q_proj"),
         ({"target": r".*\.nothing"}, "matches no layer"),
         ({"layers": [7]}, "no such layers"),
+        ({"layers": [1, 7]}, "among its targets: [7]"),
+        ({"rank": 65}, "rank is 65, and the layers of this model are 64 wide"),
         ({"experts": True}, "no fused expert weights"),
         ({"groups": ["vision"]}, "no part 'vision'"),
     ],
@@ -98,8 +100,9 @@ def test_vision_layers_are_left_alone_unless_asked_for(tmp_path):
     assert len(list(both.trainable())) == 2 * len(names)
 
 
-def test_layers_go_with_names_of_targets(tmp_path):
-    run = lora_run(tmp_path, layers=[1], target=["q_proj"])
+@pytest.mark.parametrize("target", [["q_proj"], r".*\.q_proj"])
+def test_layers_go_with_names_of_targets(tmp_path, target):
+    run = lora_run(tmp_path, layers=[1], target=target)
     names = [name for name, _ in run.trainable()]
     assert len(names) == 2
     assert all("layers.1.self_attn.q_proj" in name for name in names)

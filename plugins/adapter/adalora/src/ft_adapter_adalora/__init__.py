@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import model_validator
 
 from ft.api import Field, Run, hookimpl
-from ft_adapter_peft import PeftAdapter
+from ft_adapter_peft import LayerOptions, PeftAdapter
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,7 +26,7 @@ class AdaLora(PeftAdapter):
     method = "ADALORA"
     paper = "arXiv:2303.10512"
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         rank: int = Field(8, gt=0, description="average rank of a layer at the end")
         start_rank: int | None = Field(
             None, gt=0, description="rank of each layer at the start; unset: one and a half times"
@@ -48,7 +48,7 @@ class AdaLora(PeftAdapter):
         )
 
         saved_as: ClassVar[Mapping[str, str]] = {
-            **PeftAdapter.Options.saved_as,
+            **LayerOptions.saved_as,
             "rank": "target_r",
             "start_rank": "init_r",
             "alpha": "lora_alpha",
@@ -78,7 +78,8 @@ class AdaLora(PeftAdapter):
 
     @hookimpl
     def ft_run_started(self, run: Run) -> None:
-        config, total = run.model.peft_config["default"], run.state.total_steps
+        model: Any = run.model
+        config, total = model.peft_config["default"], run.state.total_steps
         config.total_step = total
         config.tinit = int(self.options.warmup * total)
         config.tfinal = int(self.options.final * total)
@@ -94,22 +95,24 @@ class AdaLora(PeftAdapter):
             factors = [p for name, p in run.model.named_parameters() if _is_factor(name)]
             far = torch.stack([_from_orthogonal(p) for p in factors]).mean()
             (self.options.orthogonality * far).backward()
-        run.report("orthogonality", far.detach())
 
     @hookimpl
     def ft_step_taken(self, run: Run) -> None:
-        run.model.base_model.update_and_allocate(run.state.step + 1)
+        model: Any = run.model
+        model.base_model.update_and_allocate(run.state.step + 1)
 
     @hookimpl
     def ft_plugin_state(self, run: Run) -> Mapping[str, Any]:
-        allocator = run.model.base_model.rankallocator
-        ranks = run.model.peft_config["default"].rank_pattern
+        model: Any = run.model
+        allocator = model.base_model.rankallocator
+        ranks = model.peft_config["default"].rank_pattern
         return {"ranks": ranks, **{name: getattr(allocator, name) for name in MEASURES}}
 
     @hookimpl
     def ft_restore_plugin_state(self, run: Run, state: Mapping[str, Any]) -> None:
-        allocator = run.model.base_model.rankallocator
-        run.model.peft_config["default"].rank_pattern = state["ranks"]
+        model: Any = run.model
+        allocator = model.base_model.rankallocator
+        model.peft_config["default"].rank_pattern = state["ranks"]
         for name in MEASURES:
             setattr(allocator, name, run.to_device(dict(state[name])))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ft.api import Field, Run, hookimpl
 from ft_adapter_boft.blocks import use_block_diagonals
-from ft_adapter_peft import PeftAdapter, require_divides
+from ft_adapter_peft import LayerOptions, PeftAdapter, require_divides
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +25,7 @@ class Boft(PeftAdapter):
     paper = "arXiv:2311.06243"
     accepts = PeftAdapter.accepts - {"quantized-base"}  # the weight itself is rotated
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         block_size: int = Field(
             4, gt=1, multiple_of=2, description="size of a block; divides each layer's inputs"
         )
@@ -35,7 +35,7 @@ class Boft(PeftAdapter):
         )
 
         saved_as: ClassVar[Mapping[str, str]] = {
-            **PeftAdapter.Options.saved_as,
+            **LayerOptions.saved_as,
             "block_size": "boft_block_size",
             "factors": "boft_n_butterfly_factor",
             "dropout": "boft_dropout",

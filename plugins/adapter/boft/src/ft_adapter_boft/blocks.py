@@ -6,7 +6,7 @@ factor where that fails, whatever the options say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,5 +33,6 @@ def use_block_diagonals() -> None:
     """Have PEFT use these in place of an extension, unless it compiled one before."""
     from peft.tuners.boft import layer
 
+    extension: Any = BlockDiagonals()
     if layer._FBD_CUDA is None:
-        layer._FBD_CUDA = BlockDiagonals()
+        layer._FBD_CUDA = extension

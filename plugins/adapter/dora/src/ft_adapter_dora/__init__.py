@@ -39,7 +39,9 @@ class Dora(Lora):
             return super().ft_restore_model(run=run, folder=folder)
 
     @hookimpl
-    def ft_add_adapter(self, run: Run, model: nn.Module, name: str, folder: Path | None) -> bool:
+    def ft_add_adapter(
+        self, run: Run, model: nn.Module, name: str, folder: Path | None
+    ) -> bool | None:
         with own_layers():
             return super().ft_add_adapter(run=run, model=model, name=name, folder=folder)
 
@@ -51,11 +53,12 @@ def own_layers() -> Iterator[None]:
 
     from ft_adapter_dora.norms import Norms
 
-    theirs, variants.DoraLinearLayer = variants.DoraLinearLayer, Norms
+    module: Any = variants
+    theirs, module.DoraLinearLayer = module.DoraLinearLayer, Norms
     try:
         yield
     finally:
-        variants.DoraLinearLayer = theirs
+        module.DoraLinearLayer = theirs
 
 
 adapter = Dora()

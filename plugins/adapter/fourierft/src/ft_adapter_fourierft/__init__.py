@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ft.api import Field, InputError, Run
-from ft_adapter_peft import PeftAdapter, layer_sizes
+from ft_adapter_peft import LayerOptions, PeftAdapter, layer_sizes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,7 @@ class FourierFt(PeftAdapter):
     paper = "arXiv:2405.03003"
     shapes_tell_base = False
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         frequencies: int = Field(1000, gt=0, description="trained frequencies of each layer")
         scale: float = Field(
             150.0, gt=0, description="factor of the update; 100 to 300 for language models"
@@ -35,7 +35,7 @@ class FourierFt(PeftAdapter):
         )
 
         saved_as: ClassVar[Mapping[str, str]] = {
-            **PeftAdapter.Options.saved_as,
+            **LayerOptions.saved_as,
             "frequencies": "n_frequency",
             "scale": "scaling",
         }

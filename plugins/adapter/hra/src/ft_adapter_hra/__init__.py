@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from ft.api import Field
-from ft_adapter_peft import PeftAdapter
+from ft_adapter_peft import LayerOptions, PeftAdapter
 
 
 class Hra(PeftAdapter):
@@ -20,14 +20,14 @@ class Hra(PeftAdapter):
     paper = "arXiv:2405.17484"
     accepts = PeftAdapter.accepts - {"quantized-base"}  # the weight itself is reflected
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         rank: int = Field(8, gt=0, multiple_of=2, description="reflections; an even number")
         orthogonal: bool = Field(
             False, description="make the hyperplanes orthogonal to each other (Gram-Schmidt)"
         )
 
         saved_as: ClassVar[Mapping[str, str]] = {
-            **PeftAdapter.Options.saved_as,
+            **LayerOptions.saved_as,
             "rank": "r",
             "orthogonal": "apply_GS",
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ft.api import Field, InputError, Run
-from ft_adapter_peft import PeftAdapter, named
+from ft_adapter_peft import LayerOptions, PeftAdapter, named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +22,7 @@ class Ia3(PeftAdapter):
     method = "IA3"
     paper = "arXiv:2205.05638"
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         feedforward: list[str] | str = Field(
             default_factory=list,
             description="targets whose inputs are scaled rather than their outputs: name endings, "

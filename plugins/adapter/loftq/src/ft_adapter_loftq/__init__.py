@@ -50,10 +50,12 @@ class LoftQ(Lora):
         planned = adapted.device.type == "meta"
         if former is not None or planned or run.part("quantizer") is None:
             return adapted
-        full, started = run.load_base(quantized=False), {}
+        full = run.load_base(quantized=False)
+        started: dict[str, Tensor] = {}
         with torch.no_grad():
             for layer in started_layers(adapted):
-                weight = full.get_submodule(layer.name.removeprefix("base_model.model.")).weight
+                unwrapped = layer.name.removeprefix("base_model.model.")
+                weight: Any = full.get_submodule(unwrapped).weight
                 lost = layer.turned(weight).float() - torch.cat(list(columns(layer.base))).T
                 u, s, vt = torch.linalg.svd(lost, full_matrices=False)
                 rank = layer.rank

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ft.api import Field, Run
-from ft_adapter_peft import PeftAdapter
+from ft_adapter_peft import LayerOptions, PeftAdapter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,7 @@ class LoHa(PeftAdapter):
     accepts = PeftAdapter.accepts - {"quantized-base"}  # the update has the weight's own shape
     paper = "arXiv:2108.06098"
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         rank: int = Field(8, gt=0, description="inner width of both factors")
         alpha: float | None = Field(None, gt=0, description="scale; unset: the rank")
         rank_dropout: float = Field(
@@ -34,7 +34,7 @@ class LoHa(PeftAdapter):
         )
 
         saved_as: ClassVar[Mapping[str, str]] = {
-            **PeftAdapter.Options.saved_as,
+            **LayerOptions.saved_as,
             "rank": "r",
             "alpha": "alpha",
             "rank_dropout": "rank_dropout",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ft.api import Field, Run
-from ft_adapter_peft import PeftAdapter
+from ft_adapter_peft import LayerOptions, PeftAdapter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,7 @@ class LoKr(PeftAdapter):
     accepts = PeftAdapter.accepts - {"quantized-base"}  # the update has the weight's own shape
     paper = "arXiv:2309.14859"
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         rank: int = Field(8, gt=0, description="inner width of B A")
         alpha: float | None = Field(None, gt=0, description="scale; unset: the rank")
         factor: int = Field(
@@ -38,7 +38,7 @@ class LoKr(PeftAdapter):
         )
 
         saved_as: ClassVar[Mapping[str, str]] = {
-            **PeftAdapter.Options.saved_as,
+            **LayerOptions.saved_as,
             "rank": "r",
             "alpha": "alpha",
             "factor": "decompose_factor",

@@ -30,7 +30,9 @@ class LoraFa(Lora):
         return adapted
 
     @hookimpl
-    def ft_add_adapter(self, run: Run, model: nn.Module, name: str, folder: Path | None) -> bool:
+    def ft_add_adapter(
+        self, run: Run, model: nn.Module, name: str, folder: Path | None
+    ) -> bool | None:
         done = super().ft_add_adapter(run=run, model=model, name=name, folder=folder)
         _freeze(model)
         return done

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ft.api import Capabilities, Field, InputError, Run
-from ft_adapter_peft import PeftAdapter
+from ft_adapter_peft import LayerOptions, PeftAdapter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ class Lora(PeftAdapter):
     method = "LORA"
     paper = "arXiv:2106.09685"
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         rank: int = Field(16, gt=0, description="inner width of the update")
         alpha: float | None = Field(None, gt=0, description="scale; unset: twice the rank")
         dropout: float = Field(0.0, ge=0, lt=1, description="dropout before A")
@@ -43,7 +43,7 @@ class Lora(PeftAdapter):
         )
 
         saved_as: ClassVar[Mapping[str, str]] = {
-            **PeftAdapter.Options.saved_as,
+            **LayerOptions.saved_as,
             "rank": "r",
             "alpha": "lora_alpha",
             "dropout": "lora_dropout",

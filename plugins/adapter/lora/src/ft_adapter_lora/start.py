@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ft.api import Capabilities, InputError, Run, hookimpl
+from ft.api import InputError, Run, hookimpl
 from ft_adapter_lora.lora import Lora
 from ft_adapter_lora.stacked import stack, unstack
 from ft_adapter_peft import seeded
@@ -60,6 +60,8 @@ class StartedLora(Lora):
     """
 
     accepts = Lora.accepts - {"quantized-base"}
+    # switched off, it leaves the base without what was taken out of it
+    provides = Lora.provides - {"switchable-adapter"}
     started: Mapping[str, tuple[Tensor, Tensor]] = {}
     """B0 (out, rank) and A0 (rank, in) by the name of the layer."""
 
@@ -74,11 +76,6 @@ class StartedLora(Lora):
     def largest_rank(self, inputs: int, outputs: int) -> int:
         """The largest rank with which a layer can start."""
         return min(inputs, outputs)
-
-    def capabilities(self) -> Capabilities:
-        said = super().capabilities()
-        # switched off, it leaves the base without what was taken out of it
-        return replace(said, provides=said.provides - {"switchable-adapter"})
 
     def settings(self, run: Run, model: nn.Module) -> dict[str, Any]:
         if self.options.experts:
@@ -98,7 +95,7 @@ class StartedLora(Lora):
             return adapted
         layers = list(started_layers(adapted))
         for layer in layers:
-            outputs, inputs = layer.weight().shape
+            outputs, inputs = layer.turned(layer.base.weight).shape
             if layer.rank > (most := self.largest_rank(inputs, outputs)):
                 raise InputError(
                     f"adapter.rank is {layer.rank}, and {layer.name} ({inputs} x {outputs}) can "

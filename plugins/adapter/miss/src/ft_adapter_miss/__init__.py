@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ft.api import Capabilities, Field, Run
-from ft_adapter_peft import PeftAdapter, require_divides
+from ft_adapter_peft import LayerOptions, PeftAdapter, require_divides
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ class Miss(PeftAdapter):
     paper = "arXiv:2409.15371"
     samples = ({}, {"variant": "bat", "rank": 16})
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         rank: int = Field(64, gt=0, multiple_of=2, description="rows of D")
         dropout: float = Field(0.0, ge=0, lt=1, description="dropout before D")
         variant: Literal["miss", "bat", "mini"] = Field(
@@ -37,7 +37,7 @@ class Miss(PeftAdapter):
         )
 
         saved_as: ClassVar[Mapping[str, str]] = {
-            **PeftAdapter.Options.saved_as,
+            **LayerOptions.saved_as,
             "rank": "r",
             "dropout": "miss_dropout",
             "columns": "mini_r",

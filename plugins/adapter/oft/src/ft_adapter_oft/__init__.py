@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ft.api import Field, Run
-from ft_adapter_peft import PeftAdapter, require_divides
+from ft_adapter_peft import LayerOptions, PeftAdapter, require_divides
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +22,7 @@ class Oft(PeftAdapter):
     method = "OFT"
     paper = "arXiv:2306.07280"
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         block_size: int = Field(
             32, gt=1, description="inputs that are rotated together; divides each layer's inputs"
         )
@@ -40,7 +40,7 @@ class Oft(PeftAdapter):
         distance: float = Field(6e-5, gt=0, description="that distance, of constrained OFT")
 
         saved_as: ClassVar[Mapping[str, str]] = {
-            **PeftAdapter.Options.saved_as,
+            **LayerOptions.saved_as,
             "block_size": "oft_block_size",
             "dropout": "module_dropout",
             "share_blocks": "block_share",

@@ -44,7 +44,7 @@ class Peft(PeftAdapter):
 
     samples = ({"method": "VERA", "config": {"r": 8, "vera_dropout": 0.0}},)
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         method: str = Field(description="PEFT's name of the method, such as IA3 or VERA")
         config: dict[str, Any] = Field(
             default_factory=dict, description="arguments of the method's PEFT configuration class"

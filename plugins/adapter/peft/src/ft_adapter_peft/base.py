@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ft.api import Adapter, Capabilities, InputError, Run, hookimpl
-from ft_adapter_peft.options import LayerOptions
+from ft_adapter_peft.options import LayerOptions, SavedOptions
 from ft_adapter_peft.saved import (
     named,
     note_width,
@@ -45,7 +45,7 @@ class PeftAdapter(Adapter):
     accepts = frozenset({"quantized-base", "packing"})
     provides = frozenset({"frozen-base", "switchable-adapter", "mergeable"})
 
-    Options = LayerOptions
+    Options: ClassVar[type[SavedOptions]] = LayerOptions
 
     def peft_config(self, run: Run, model: nn.Module) -> PeftConfig:
         """The PEFT configuration for this model."""
@@ -90,7 +90,7 @@ class PeftAdapter(Adapter):
         if self.options.continue_from is not None:
             self._refuse_differences(run, model, self.options.continue_from)
             return self._load(model, self.options.continue_from, trainable=True)
-        config = self.peft_config(run, model)
+        config: Any = self.peft_config(run, model)
         if not hasattr(model, "prepare_inputs_for_generation"):
             config.task_type = None  # modelling code of its own, which PEFT need not generate with
         if run.new_tokens and hasattr(config, "trainable_token_indices"):
@@ -209,7 +209,7 @@ class PeftAdapter(Adapter):
             ) from error
 
     @hookimpl
-    def ft_add_adapter(self, run: Run, model: Any, name: str, folder: Path | None) -> bool:
+    def ft_add_adapter(self, run: Run, model: Any, name: str, folder: Path | None) -> bool | None:
         former = model.active_adapter
         with same_frozen(model) as new:
             if folder is None:

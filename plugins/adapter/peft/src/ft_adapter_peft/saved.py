@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,7 @@ def require_width(base: Any, folder: Path) -> None:
         )
 
 
-def named(model: nn.Module, target: str | list[str] | set[str]) -> set[str]:
+def named(model: nn.Module, target: str | Iterable[str]) -> set[str]:
     """The modules that PEFT's ``target_modules`` mean: an expression, or names and endings."""
     names = [name for name, _ in model.named_modules()]
     if isinstance(target, str):

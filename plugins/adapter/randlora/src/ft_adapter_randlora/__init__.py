@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ft.api import Field, Run
-from ft_adapter_peft import PeftAdapter
+from ft_adapter_peft import LayerOptions, PeftAdapter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,7 @@ class RandLora(PeftAdapter):
     method = "RANDLORA"
     paper = "arXiv:2502.00987"
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         rank: int = Field(32, gt=0, description="rank of each term of the sum")
         alpha: float | None = Field(None, gt=0, description="scale; unset: 20 times the rank")
         dropout: float = Field(0.0, ge=0, lt=1, description="dropout before A")
@@ -38,7 +38,7 @@ class RandLora(PeftAdapter):
         )
 
         saved_as: ClassVar[Mapping[str, str]] = {
-            **PeftAdapter.Options.saved_as,
+            **LayerOptions.saved_as,
             "rank": "r",
             "alpha": "randlora_alpha",
             "dropout": "randlora_dropout",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ft.api import Field, InputError, Run
-from ft_adapter_peft import PeftAdapter, layer_sizes
+from ft_adapter_peft import LayerOptions, PeftAdapter, layer_sizes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,10 +25,10 @@ class Shira(PeftAdapter):
     accepts = PeftAdapter.accepts - {"quantized-base"}  # S is added to the weight itself
     samples = ({"rank": 8},)
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         rank: int = Field(32, gt=0, description="the LoRA rank that has as many parameters")
 
-        saved_as: ClassVar[Mapping[str, str]] = {**PeftAdapter.Options.saved_as, "rank": "r"}
+        saved_as: ClassVar[Mapping[str, str]] = {**LayerOptions.saved_as, "rank": "r"}
 
     def settings(self, run: Run, model: nn.Module) -> dict[str, Any]:
         found, rank = super().settings(run, model), self.options.rank

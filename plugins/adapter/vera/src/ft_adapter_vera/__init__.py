@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ft.api import Field, Run
-from ft_adapter_peft import PeftAdapter
+from ft_adapter_peft import LayerOptions, PeftAdapter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ class Vera(PeftAdapter):
     paper = "arXiv:2310.11454"
     rank_below_width = False  # a random basis may be larger than the layer
 
-    class Options(PeftAdapter.Options):
+    class Options(LayerOptions):
         rank: int = Field(256, gt=0, description="rows of the shared random matrices")
         dropout: float = Field(0.0, ge=0, lt=1, description="dropout before A")
         initial: float = Field(0.1, description="what the entries of d start at")
@@ -35,7 +35,7 @@ class Vera(PeftAdapter):
         )
 
         saved_as: ClassVar[Mapping[str, str]] = {
-            **PeftAdapter.Options.saved_as,
+            **LayerOptions.saved_as,
             "rank": "r",
             "dropout": "vera_dropout",
             "initial": "d_initial",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ft.api import Exporter, Field, InputError, PluginOptions, RecipePath, Run, hookimpl
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 class Gptq(Exporter):

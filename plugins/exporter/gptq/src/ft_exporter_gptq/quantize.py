@@ -102,7 +102,7 @@ def hessians_of(
 
     def add(name: str, inputs: Tensor) -> None:
         x = inputs.detach().reshape(-1, inputs.shape[-1]).float()
-        found[name] = found.get(name, 0) + 2 * x.t() @ x  # type: ignore[operator]
+        found[name] = found.get(name, 0) + 2 * x.t() @ x
 
     def stop(*_: Any) -> None:
         raise _Enough

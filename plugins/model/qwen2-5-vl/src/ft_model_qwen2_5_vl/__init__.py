@@ -6,11 +6,10 @@ rows would need them for each document, so packing is not accepted.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ft.api import TINY, Capabilities, Checkpoint, ModelFamily, Run, Template, hookimpl
+from ft.api import TINY, Checkpoint, Template, VideoFamily
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -29,50 +28,20 @@ template = Numbered(
 )
 
 
-class Qwen25VL(ModelFamily):
-    """Loads the processor without its video part where that cannot be imported.
+class Qwen25VL(VideoFamily):
+    """Patches of an image are merged, and frames of a video in pairs."""
 
-    Videos are accepted where it can.
-    """
+    processor = "Qwen2_5_VLProcessor"
+    image_processor = "Qwen2VLImageProcessorPil"
+    video_processor = "Qwen2VLVideoProcessor"
 
-    def capabilities(self) -> Capabilities:
-        said = super().capabilities()
-        return said.also(accepts=["video"]) if find_spec("torchvision") else said
-
-    @hookimpl
-    def ft_load_processor(self, run: Run, folder: Path) -> Any | None:
-        from transformers.utils import is_torchvision_available
-
-        if is_torchvision_available():
-            return None
-        from ft_model_qwen2_5_vl.images_only import load
-
-        run.progress.warn("torchvision is not installed: images are read, videos are not")
-        return load(folder, self.processor_options)
-
-    def tiny_processor(self, config: PretrainedConfig, tokenizer: Any) -> Any:
-        import transformers
-        from transformers.utils import is_torchvision_available
-
-        for name, token in self.media_tokens.items():
-            setattr(config, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
+    def tiny_media(self, config: PretrainedConfig) -> dict[str, Any]:
         vision = config.vision_config
-        sizes = {
+        return {
             "patch_size": vision.patch_size,
             "merge_size": vision.spatial_merge_size,
             "size": {"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
         }
-        images = transformers.Qwen2VLImageProcessorPil(**sizes)
-        if is_torchvision_available():
-            return transformers.Qwen2_5_VLProcessor(
-                image_processor=images,
-                tokenizer=tokenizer,
-                video_processor=transformers.Qwen2VLVideoProcessor(**sizes),
-                chat_template=tokenizer.chat_template,
-            )
-        from ft_model_qwen2_5_vl.images_only import Qwen2_5_VLProcessor
-
-        return Qwen2_5_VLProcessor(images, tokenizer, chat_template=tokenizer.chat_template)
 
 
 family = Qwen25VL(

@@ -22,6 +22,9 @@ class CodebookLinear(PackedLinear):
     """
 
     main = "codes"
+    codes: Tensor
+    codebooks: Tensor
+    scales: Tensor
 
     def __init__(self, name: str, linear: nn.Linear, stored: Mapping[str, Tensor]):
         super().__init__(linear, stored)
@@ -38,7 +41,7 @@ class CodebookLinear(PackedLinear):
         return tuple(tensor.detach() for tensor in (self.weight, self.codebooks, self.scales))
 
     @classmethod
-    def unpacked(  # type: ignore[override]
+    def unpacked(
         cls, kind: torch.dtype, codes: Tensor, codebooks: Tensor, scales: Tensor
     ) -> Tensor:
         count, size, rows, columns = codebooks.shape

@@ -24,6 +24,9 @@ class AwqLinear(PackedLinear):
     """
 
     main = "qweight"
+    qweight: Tensor
+    qzeros: Tensor
+    scales: Tensor
 
     def __init__(self, name: str, linear: nn.Linear, stored: Mapping[str, Tensor]):
         super().__init__(linear, stored)
@@ -39,9 +42,7 @@ class AwqLinear(PackedLinear):
         return tuple(tensor.detach() for tensor in (self.weight, self.qzeros, self.scales))
 
     @classmethod
-    def unpacked(  # type: ignore[override]
-        cls, kind: torch.dtype, qweight: Tensor, qzeros: Tensor, scales: Tensor
-    ) -> Tensor:
+    def unpacked(cls, kind: torch.dtype, qweight: Tensor, qzeros: Tensor, scales: Tensor) -> Tensor:
         groups, out = scales.shape
         places = torch.tensor(ORDER, device=qweight.device).argsort().to(torch.int32) * 4
         values = nibbles(qweight, 4, places).reshape(groups, -1, out).to(torch.int16)

@@ -66,7 +66,7 @@ class CompressedLinear(PackedLinear):
         return self.compressor, self.scheme, shape, names, *stored
 
     @classmethod
-    def unpacked(  # type: ignore[override]
+    def unpacked(
         cls,
         kind: torch.dtype,
         compressor: type[BaseCompressor],

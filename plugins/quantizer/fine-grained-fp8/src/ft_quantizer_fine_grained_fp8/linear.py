@@ -25,6 +25,7 @@ class BlockLinear(PackedLinear):
     """
 
     main = "weight"
+    weight_scale_inv: Tensor
 
     def __init__(
         self, name: str, linear: nn.Linear, stored: Mapping[str, Tensor], block: tuple[int, int]
@@ -52,7 +53,7 @@ class BlockLinear(PackedLinear):
         return self.weight.detach(), self.weight_scale_inv.detach(), self.block, self.grid
 
     @classmethod
-    def unpacked(  # type: ignore[override]
+    def unpacked(
         cls,
         kind: torch.dtype,
         weight: Tensor,

@@ -22,6 +22,10 @@ class GptqLinear(PackedLinear):
     """
 
     main = "qweight"
+    qweight: Tensor
+    qzeros: Tensor
+    scales: Tensor
+    g_idx: Tensor | None
 
     def __init__(
         self, name: str, linear: nn.Linear, stored: Mapping[str, Tensor], bits: int, offset: int
@@ -53,7 +57,7 @@ class GptqLinear(PackedLinear):
         return (*(tensor.detach() for tensor in stored), self.g_idx, self.bits, self.offset)
 
     @classmethod
-    def unpacked(  # type: ignore[override]
+    def unpacked(
         cls,
         kind: torch.dtype,
         qweight: Tensor,

@@ -22,6 +22,8 @@ class HqqLinear(PackedLinear):
     """
 
     main = "packed"
+    scales: Tensor
+    zeros: Tensor
 
     def __init__(self, linear: nn.Linear, bits: int, group_size: int, steps: int):
         weight = linear.weight.detach()
@@ -39,7 +41,7 @@ class HqqLinear(PackedLinear):
         return (*(t.detach() for t in stored), self.bits, self.group_size)
 
     @classmethod
-    def unpacked(  # type: ignore[override]
+    def unpacked(
         cls,
         kind: torch.dtype,
         packed: Tensor,

@@ -28,7 +28,7 @@ class Mxfp4(Quantizer):
 
     @hookimpl
     def ft_quantization_config(self, run: Run, config: PretrainedConfig) -> Any:
-        from transformers import Mxfp4Config
+        from transformers.utils.quantization_config import Mxfp4Config
 
         if getattr(config, "quantization_config", None) is None:
             raise InputError(

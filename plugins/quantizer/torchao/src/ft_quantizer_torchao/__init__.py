@@ -67,7 +67,7 @@ class TorchAo(Quantizer):
         if not self.options.aware:
             return super().capabilities()
         return Capabilities(
-            accepts=self.accepts,
+            accepts=frozenset(self.accepts),
             provides=frozenset({"quantization-aware"}),
             conflicts=frozenset({"frozen-base"}),
         )
@@ -128,15 +128,16 @@ class TorchAo(Quantizer):
             PerGroup,
         )
 
+        four: Any = torch.int4  # type: ignore[attr-defined]
         groups = PerGroup(self.options.group_size)
         match self.options.type:
             case "fp8":
                 return Float8WeightOnlyConfig()
             case "int4":
-                return IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=groups)
+                return IntxWeightOnlyConfig(weight_dtype=four, granularity=groups)
             case "int8-int4":
                 return Int8DynamicActivationIntxWeightConfig(
-                    weight_dtype=torch.int4, weight_granularity=groups
+                    weight_dtype=four, weight_granularity=groups
                 )
         if self.options.aware:
             return IntxWeightOnlyConfig(weight_dtype=torch.int8, granularity=PerAxis(0))

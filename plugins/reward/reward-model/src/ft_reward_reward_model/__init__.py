@@ -93,7 +93,8 @@ class RewardModel(Reward):
         if not file.is_file():
             raise self._no_head()
         tensors = load_file(file, device=str(run.device))
-        head = torch.nn.Linear(*reversed(tensors["weight"].shape), bias="bias" in tensors)
+        outputs, width = tensors["weight"].shape
+        head = torch.nn.Linear(width, outputs, bias="bias" in tensors)
         head.load_state_dict(tensors)
         return head.to(run.device).requires_grad_(False)
 

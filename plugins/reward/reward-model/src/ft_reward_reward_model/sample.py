@@ -34,10 +34,10 @@ def tiny_judge(folder: Path) -> str:
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
-        num_labels=1,
         pad_token_id=len(letters) - 1,
         initializer_range=0.2,
     )
+    config.num_labels = 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         LlamaForSequenceClassification(config).save_pretrained(folder)

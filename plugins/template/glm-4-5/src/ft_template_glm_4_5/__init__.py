@@ -1,6 +1,7 @@
 """The chat formats of GLM-4.5 (arXiv:2508.06471) and its successors up to 5.2 by Zhipu AI.
 
-All have tools and thoughts, which ``enable_thinking: false`` switches off. ``glm-4-5`` is also
+All have tools and thoughts, which ``enable_thinking: false`` switches off. Thoughts of earlier
+turns are left out, from 4.7 on unless ``clear_thinking`` is false. ``glm-4-5`` is also
 that of 4.6, ``glm-4-7`` that of 4.7 and 5, ``glm-5-1`` and ``glm-5-2`` those of 5.1 and 5.2.
 
 A turn has no end of its own: a model ends it by beginning the next one, with ``<|user|>`` or
@@ -31,7 +32,7 @@ class Glm(Template):
     provides = Template.provides | {"tools", "reasoning"}
     samples: ClassVar[Sequence[Mapping[str, Any]]] = (
         {},
-        {"variables": {"enable_thinking": False}},
+        {"variables": {"enable_thinking": False, "clear_thinking": False}},
     )
 
     def __init__(self, kind: str, *published: str):
@@ -67,12 +68,6 @@ class Glm(Template):
         return Message("assistant", text, tool_calls=calls, reasoning=reasoning)
 
 
-class Keeping(Glm):
-    """A format that keeps earlier thoughts where ``clear_thinking`` is false."""
-
-    samples = (*Glm.samples, {"variables": {"clear_thinking": False}})
-
-
 def _types(name: str, tools: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The type that the schema of a tool gives each of its parameters, where it gives one."""
     for tool in tools:
@@ -93,6 +88,6 @@ def _read(text: str, type: Any) -> Any:
 
 
 template = Glm("4.5", "zai-org/GLM-4.5-Air")
-v4_7 = Keeping("4.7", "zai-org/GLM-4.7-Flash", "zai-org/GLM-5")
-v5_1 = Keeping("5.1", "zai-org/GLM-5.1")
-v5_2 = Keeping("5.2", "zai-org/GLM-5.2")
+v4_7 = Glm("4.7", "zai-org/GLM-4.7-Flash", "zai-org/GLM-5")
+v5_1 = Glm("5.1", "zai-org/GLM-5.1")
+v5_2 = Glm("5.2", "zai-org/GLM-5.2")
