@@ -17,7 +17,8 @@ class Meter:
 
     def pause(self) -> None:
         """Start the clock anew: what was done since the last report is no training."""
-        self.since, self.tokens = time.perf_counter(), self.run.state.tokens
+        self.since: float = time.perf_counter()
+        self.tokens: float = self.run.state.tokens
 
     def place(self) -> dict[str, float]:
         """What the line of a step says of where the run stands."""

@@ -59,7 +59,7 @@ class MediaModel(ReferenceModel):
     def get_audio_features(self, input_features: Tensor) -> Tensor:
         return self.ears(input_features)
 
-    def forward(self, input_ids: Tensor | None = None, **kwargs: Any) -> Any:  # type: ignore[override]
+    def forward(self, input_ids: Tensor | None = None, **kwargs: Any) -> Any:
         media = {kind: kwargs.pop(column, None) for kind, column in COLUMNS.items()}
         if input_ids is None:
             return super().forward(**kwargs)

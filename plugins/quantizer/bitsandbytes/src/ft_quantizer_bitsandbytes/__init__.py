@@ -45,7 +45,7 @@ class BitsAndBytes(Quantizer):
     samples = ({"bits": 8}, {"bits": 4}, {"bits": 4, "type": "fp4", "double_quantization": False})
 
     @property
-    def drift(self) -> float:  # type: ignore[override]
+    def drift(self) -> float:
         # a small random model magnifies each rounding: a trained one moves far less
         if self.options.bits == 8:
             return 0.1

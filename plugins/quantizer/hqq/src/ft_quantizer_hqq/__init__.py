@@ -38,7 +38,7 @@ class Hqq(Quantizer):
     samples = ({}, {"bits": 3, "group_size": 32})
 
     @property
-    def drift(self) -> float:  # type: ignore[override]
+    def drift(self) -> float:
         # a small random model magnifies each rounding: a trained one moves far less
         return DRIFT[self.options.bits]
 

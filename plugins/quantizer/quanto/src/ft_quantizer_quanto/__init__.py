@@ -28,7 +28,7 @@ class Quanto(Quantizer):
     samples = ({}, {"type": "fp8"})
 
     @property
-    def drift(self) -> float:  # type: ignore[override]
+    def drift(self) -> float:
         # a small random model magnifies each rounding: a trained one moves far less
         return 0.1 if self.options.type == "int8" else 0.25
 

@@ -54,7 +54,7 @@ class TorchAo(Quantizer):
     samples = ({"type": "int4"}, {"type": "int4", "aware": True})
 
     @property
-    def drift(self) -> float:  # type: ignore[override]
+    def drift(self) -> float:
         # a small random model magnifies each rounding: a trained one moves far less
         return {"int8": 0.1, "fp8": 0.25}.get(self.options.type, 0.75)
 

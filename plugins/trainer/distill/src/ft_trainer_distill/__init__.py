@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -92,7 +92,7 @@ class Distill(Trainer):
     takes = (Conversation,)
     accepts = Trainer.accepts | {"packing"}
     suggests = {"optimizer": {"name": "adamw", "learning_rate": 1e-5}, "trackers": ["jsonl"]}
-    Options = DistillOptions
+    Options: ClassVar[type[DistillOptions]] = DistillOptions
     training_options = Trainer.training_options | {
         *("teacher", "loss", "mix", "temperature", "ce_weight")
     }
