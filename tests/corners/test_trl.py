@@ -213,7 +213,9 @@ def test_cpo(folder, run, beside, loss):
     for number in range(2):
         batch, row = trl_pair(theirs, number)
         expected, _ = theirs.get_batch_loss_metrics(model.eval(), batch)
-        assert loss_by_unit(run, ours, [row])[0] == pytest.approx(float(expected.detach()), rel=1e-5)
+        assert loss_by_unit(run, ours, [row])[0] == pytest.approx(
+            float(expected.detach()), rel=1e-5
+        )
 
 
 def test_orpo(folder, run, beside):
