@@ -6,6 +6,7 @@ from ft_adapter_lisa import adapter as lisa
 from ft_optimizer_adamw import optimizer
 from ft_trainer_sft import trainer
 
+OPTIONS = {"batch_size": 4, "steps": 8, "save_every": 3, "keep_checkpoints": 9}
 SIZES = {"llama": {"num_hidden_layers": 4}}
 
 
@@ -28,7 +29,7 @@ def make(folder, *more, **options):
     return tiny_run(
         folder,
         [
-            trainer.bind("sft", {"batch_size": 4, "steps": 8, "save_every": 3}),
+            trainer.bind("sft", OPTIONS),
             optimizer.bind("adamw", {"learning_rate": 1e-2, "schedule": "constant"}),
             lisa.bind("lisa", options),
             *more,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ft.api import (
     TINY,
+    Capabilities,
     Checkpoint,
     Message,
     Template,
@@ -63,8 +64,22 @@ class Keeping(Qwen35Template):
     samples = (*Qwen35Template.samples, {"variables": {"preserve_thinking": True}})
 
 
+class Small(Qwen35Template):
+    """The format of models that think only when ``enable_thinking: true`` asks for it.
+
+    Their prompt closes the thoughts otherwise, and data with thoughts is refused.
+    """
+
+    provides = Qwen35Template.provides - {"reasoning"}
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        thinks = self.options.variables.get("enable_thinking") is True
+        return said.also(provides=["reasoning"]) if thinks else said
+
+
 template = Qwen35Template("3.5", True, "Qwen/Qwen3.5-4B")
-small = Qwen35Template("3.5", False, "Qwen/Qwen3.5-0.8B")
+small = Small("3.5", False, "Qwen/Qwen3.5-0.8B")
 v3_6 = Keeping("3.6", True, "Qwen/Qwen3.6-35B-A3B")
 
 
