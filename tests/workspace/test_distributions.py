@@ -188,11 +188,12 @@ def test_options_are_strict(plugin: tuple[str, str, str]) -> None:
 def test_capability_words_exist(plugin: tuple[str, str, str]) -> None:
     _, name, value = plugin
     found: Plugin = loaded(value)
-    required = [n for n, f in type(found).Options.model_fields.items() if f.is_required()]
-    if required:  # only a recipe can bind it; the words of the class are checked all the same
-        Plugin.capabilities(found)
-    else:
-        found.bind(name).capabilities()
+    required = {n for n, f in type(found).Options.model_fields.items() if f.is_required()}
+    for options in found.samples:
+        if required <= options.keys() and not any(map(callable, options.values())):
+            found.bind(name, options).capabilities()
+        else:  # only a recipe can bind it; the words of the class are checked all the same
+            Plugin.capabilities(found)
 
 
 @plugins

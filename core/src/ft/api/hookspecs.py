@@ -163,7 +163,7 @@ def ft_prepare_model(run: Run, model: nn.Module) -> None:
 
 @hookspec(firstresult=True)
 def ft_dequantize_model(run: Run, model: nn.Module) -> bool | None:
-    """Give the weights of a quantized checkpoint back as plain ones, in place (quantizer).
+    """Make the weights of a quantized checkpoint plain again, in place (quantizer; first result).
 
     Fires in the place of :func:`ft_prepare_model` where a result is opened for an export, which
     leaves a recipe's quantizer out and cannot leave out that of the checkpoint. Plain weights

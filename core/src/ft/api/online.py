@@ -90,11 +90,6 @@ class OnlineTrainer(Trainer):
     needs = frozenset({"optimizer", "rewards"})
     provides = frozenset({"generation"})
     accepts = Trainer.accepts | {"loss-kernel"}
-    suggests: ClassVar[Mapping[str, Any]] = {
-        "optimizer": {"name": "adamw", "learning_rate": 1e-6},
-        "engine": "transformers",
-        "trackers": ["jsonl"],
-    }
     Options: ClassVar[type[OnlineOptions]] = OnlineOptions
     training_options = Trainer.training_options | (
         OnlineOptions.model_fields.keys() - TrainerOptions.model_fields.keys()

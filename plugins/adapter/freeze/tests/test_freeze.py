@@ -27,12 +27,19 @@ def test_first_layers_modules_and_further_parameters(tmp_path):
     assert all("mlp" in name for name in names - {"lm_head.weight"})
 
 
+def test_layers_by_number(tmp_path):
+    assert all(".0." in name for name in trained(freeze_run(tmp_path, layers=[0])))
+    both = trained(freeze_run(tmp_path, layers=[1, 0]))
+    assert both == trained(freeze_run(tmp_path, layers=2))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"layers": 3}, "has 2 decoder layers"),
         ({"layers": 0}, "nothing to train"),
-        ({"layers": 1, "modules": ["mpl"]}, "nothing to train"),
+        ({"layers": [0, 2]}, "has 2 decoder layers"),
+        ({"layers": 1, "modules": ["mlp", "atn"]}, "'atn' is in none of the chosen layers"),
         ({"groups": ["vision"]}, "no part 'vision'"),
     ],
 )

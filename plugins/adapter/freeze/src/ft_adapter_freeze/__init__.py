@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ft.api import Adapter, Capabilities, Field, InputError, PluginOptions, Run, hookimpl
+from ft.api.layers import decoder_layers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,8 +21,10 @@ class Freeze(Adapter):
     """
 
     class Options(PluginOptions):
-        layers: int = Field(
-            2, description="decoder layers that train: the last n, or the first n if negative"
+        layers: int | list[int] = Field(
+            2,
+            description="decoder layers that train: the last n, the first n if negative, or a "
+            "list of their numbers from 0",
         )
         modules: list[str] = Field(
             default_factory=list,
@@ -48,8 +52,9 @@ class Freeze(Adapter):
                     f"adapter.groups: this model has no part {group!r}",
                     hint=f"its parts: {', '.join(groups) or 'none'}",
                 )
-        layers = tuple(f"{name}." for name in self._layers(model, groups.get("language", "")))
-        also = self._also(model)
+        layers = tuple(f"{name}." for name in self._layers(run, model))
+        self._require_modules(model, layers)
+        also = further_parameters(model, options.also)
         trained = 0
         for name, parameter in model.named_parameters():
             inside = name.startswith(layers) and (
@@ -66,48 +71,58 @@ class Freeze(Adapter):
             )
         return model
 
-    def _also(self, model: nn.Module) -> set[int]:
-        """The ids of the further parameters; a tied one has several names."""
-        named = list(model.named_parameters(remove_duplicate=False))
-        chosen: set[int] = set()
-        for pattern in self.options.also:
-            found = {id(parameter) for name, parameter in named if re.search(pattern, name)}
-            if not found:
-                words = {
-                    word for name, _ in named for word in name.split(".") if word.isidentifier()
-                }
-                near = difflib.get_close_matches(pattern, sorted(words), cutoff=0.5)
+    def _require_modules(self, model: nn.Module, layers: tuple[str, ...]) -> None:
+        """Refuse a name that is nowhere inside the chosen layers."""
+        inside = [name for name, _ in model.named_parameters() if name.startswith(layers)]
+        for module in self.options.modules:
+            if inside and not any(f".{module}." in name for name in inside):
+                words = sorted({w for n in inside for w in n.split(".") if w.isidentifier()})
                 raise InputError(
-                    f"adapter.also {pattern!r} matches no parameter of this model",
-                    hint=f"near names: {', '.join(near)}"
-                    if near
-                    else f"its parameters are called like {named[0][0]}",
+                    f"adapter.modules {module!r} is in none of the chosen layers",
+                    hint=f"names inside them: {', '.join(words)}",
                 )
-            chosen |= found
-        return chosen
 
-    def _layers(self, model: nn.Module, prefix: str) -> list[str]:
+    def _layers(self, run: Run, model: nn.Module) -> list[str]:
         """The names of the chosen decoder layers."""
-        if not any(name == prefix for name, _ in model.named_modules()):
-            prefix = ""  # the text-only model of a family that also sees has no such part
-        pattern = re.compile(r"(?:.*\.)?(?:layers|h|blocks)\.\d+")
-        layers = [
-            name
-            for name, _ in model.named_modules()
-            # the part may be the list of layers itself
-            if pattern.fullmatch(name) and (not prefix or name.startswith(f"{prefix}."))
-        ]
-        if abs(self.options.layers) > len(layers):
-            raise InputError(
-                f"adapter.layers {self.options.layers}: this model has {len(layers)} decoder layers"
-            )
-        if self.options.layers == 0:
+        wanted = self.options.layers
+        if not wanted:
             return []
-        return (
-            layers[-self.options.layers :]
-            if self.options.layers > 0
-            else layers[: -self.options.layers]
-        )
+        prefix, layers = decoder_layers(run, model)
+        count = len(layers)
+        if isinstance(wanted, int):
+            fits = abs(wanted) <= count
+            chosen = range(count - wanted, count) if wanted > 0 else range(-wanted)
+        else:
+            fits = all(0 <= number < count for number in wanted)
+            chosen = sorted(set(wanted))
+        if not fits:
+            raise InputError(
+                f"adapter.layers {wanted}: this model has {count} decoder layers",
+                hint=f"their numbers: 0 to {count - 1}" if count else None,
+            )
+        return [f"{prefix}.{number}" for number in chosen]
+
+
+def further_parameters(model: nn.Module, patterns: Sequence[str]) -> set[int]:
+    """The ids of the parameters that ``adapter.also`` means; a tied one has several names.
+
+    Raises :class:`InputError` for a pattern that matches nothing, with names near to it.
+    """
+    named = list(model.named_parameters(remove_duplicate=False))
+    chosen: set[int] = set()
+    for pattern in patterns:
+        found = {id(parameter) for name, parameter in named if re.search(pattern, name)}
+        if not found:
+            words = {word for name, _ in named for word in name.split(".") if word.isidentifier()}
+            near = difflib.get_close_matches(pattern, sorted(words), cutoff=0.5)
+            raise InputError(
+                f"adapter.also {pattern!r} matches no parameter of this model",
+                hint=f"near names: {', '.join(near)}"
+                if near
+                else f"its parameters are called like {named[0][0]}",
+            )
+        chosen |= found
+    return chosen
 
 
 adapter = Freeze()

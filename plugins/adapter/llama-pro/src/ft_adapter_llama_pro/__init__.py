@@ -24,8 +24,10 @@ class LlamaPro(Adapter):
 
     class Options(PluginOptions):
         layers: int = Field(
-            8, gt=0, description="new decoder layers; where they divide those of the model, one "
-            "stands after each group"
+            8,
+            gt=0,
+            description="new decoder layers; where they divide those of the model, one "
+            "stands after each group",
         )
         outputs: list[str] = Field(
             ["o_proj", "out_proj", "c_proj", "dense", "down_proj", "fc2", "fc_out", "w2"],

@@ -1,9 +1,9 @@
 """GLM-4.1V-Thinking (GLM-V Team, 2025, arXiv:2507.01006): it thinks about images and videos.
 
-Its thoughts stand in the text of an answer, in ``<think>``, and what follows in ``<answer>``. A turn
-has no end of its own: the model ends it by beginning the next. The last answer of a conversation
-is therefore trained with ``<|user|>``, which the published text leaves out; the prompts are as
-published. Positions have three axes, so that rows are not packed.
+Its thoughts stand in the text of an answer, in ``<think>``, and what follows in ``<answer>``. A
+turn has no end of its own: the model ends it by beginning the next. The last answer of a
+conversation is therefore trained with ``<|user|>``, which the published text leaves out; the
+prompts are as published. Positions have three axes, so that rows are not packed.
 """
 
 from __future__ import annotations

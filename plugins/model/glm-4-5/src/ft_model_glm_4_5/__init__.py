@@ -1,4 +1,4 @@
-"""GLM-4.5 (GLM-4.5 Team, 2025, arXiv:2508.06471) and GLM-4.6: mixtures of experts.
+"""GLM-4.5 (GLM-4.5 Team, 2025, arXiv:2508.06471): mixtures of experts.
 
 They think unless the template's variable ``enable_thinking`` is false.
 """
@@ -15,7 +15,6 @@ family = ModelFamily(
         Checkpoint("zai-org/GLM-4.5-Base", parameters="355B-A32B", base=True),
         Checkpoint("zai-org/GLM-4.5-Air", parameters="106B-A12B"),
         Checkpoint("zai-org/GLM-4.5", parameters="355B-A32B"),
-        Checkpoint("zai-org/GLM-4.6", parameters="355B-A32B"),
     ),
     fused_experts=("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
     tiny={

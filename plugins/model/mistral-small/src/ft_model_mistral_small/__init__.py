@@ -6,10 +6,11 @@ Their chat format puts a system text with the date of today in front where there
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ft.api import TINY, Checkpoint, ModelFamily, Template
+from ft.api import TINY, Capabilities, Checkpoint, ModelFamily, Run, Template, hookimpl
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -21,15 +22,34 @@ template = Template(
 
 
 class MistralSmall(ModelFamily):
-    """Makes the processor of Pixtral, which writes a row of patches as a line of placeholders."""
+    """Trains on text alone where torchvision, which the processor needs, is not installed.
+
+    Images are accepted where it is.
+    """
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        return said.also(accepts=["images"]) if find_spec("torchvision") else said
+
+    @hookimpl
+    def ft_load_processor(self, run: Run, folder: Path) -> Any | None:
+        if find_spec("torchvision"):
+            return None
+        from transformers import AutoTokenizer
+
+        if hasattr(run.config, "vision_config"):
+            run.progress.warn("torchvision is not installed: text is read, images are not")
+        return AutoTokenizer.from_pretrained(folder)
 
     def tiny_processor(self, config: PretrainedConfig, tokenizer: Any) -> Any:
         vision = getattr(config, "vision_config", None)
         if vision is None:
             return tokenizer
+        config.image_token_index = tokenizer.image_token_id
+        if not find_spec("torchvision"):
+            return tokenizer
         import transformers
 
-        config.image_token_index = tokenizer.image_token_id
         return transformers.PixtralProcessor(
             image_processor=transformers.PixtralImageProcessorPil(
                 patch_size=vision.patch_size, size={"longest_edge": vision.image_size}
@@ -80,5 +100,4 @@ family = MistralSmall(
         "image_break_token": "[IMG_BREAK]",
         "image_end_token": "[IMG_END]",
     },
-    accepts=("images",),
 )

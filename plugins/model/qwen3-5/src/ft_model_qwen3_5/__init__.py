@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ft.api import (
     TINY,
-    Capabilities,
     Checkpoint,
     Message,
     Template,
@@ -67,15 +66,11 @@ class Keeping(Qwen35Template):
 class Small(Qwen35Template):
     """The format of models that think only when ``enable_thinking: true`` asks for it.
 
-    Their prompt closes the thoughts otherwise, and data with thoughts is refused.
+    Their prompt closes the thoughts otherwise: data with thoughts needs that variable.
     """
 
-    provides = Qwen35Template.provides - {"reasoning"}
-
-    def capabilities(self) -> Capabilities:
-        said = super().capabilities()
-        thinks = self.options.variables.get("enable_thinking") is True
-        return said.also(provides=["reasoning"]) if thinks else said
+    # without a variable it writes what it does where thoughts are switched off
+    samples = Qwen35Template.samples[1:]
 
 
 template = Qwen35Template("3.5", True, "Qwen/Qwen3.5-4B")

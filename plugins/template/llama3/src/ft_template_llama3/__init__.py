@@ -2,7 +2,8 @@
 
 ``llama3`` is that of 3.0, ``llama3-1`` that of 3.1 and 3.3, ``llama3-2`` that of 3.2. The last
 two take tools, and differ in the date that they state (``date_string`` sets it) and in the
-built-in tools of 3.1.
+built-in tools of 3.1. ``llama3-1-undated`` is that of 3.1 without dates, as some models that were
+trained from it have it.
 """
 
 from __future__ import annotations
@@ -62,9 +63,14 @@ template = Template(
     published=("NousResearch/Meta-Llama-3-8B-Instruct",),
 )
 template_3_1 = WithTools(
-    _read("chat_3_1.jinja"),
+    "{%- set dated = true %}\n" + _read("chat_3_1.jinja"),
     stop=("<|eot_id|>", "<|eom_id|>"),
     published=("meta-llama/Llama-3.1-8B-Instruct",),
+)
+template_3_1_undated = WithTools(
+    "{%- set dated = false %}\n" + _read("chat_3_1.jinja"),
+    stop=("<|eot_id|>", "<|eom_id|>"),
+    published=("nvidia/Llama-3.1-Nemotron-70B-Instruct-HF",),
 )
 template_3_2 = WithTools(
     _read("chat_3_2.jinja"),

@@ -88,6 +88,11 @@ class GRPO(OnlineTrainer):
     """
 
     paper = "arXiv:2402.03300"
+    suggests = {
+        "optimizer": {"name": "adamw", "learning_rate": 1e-6},
+        "engine": "transformers",
+        "trackers": ["jsonl"],
+    }
     Options = GRPOOptions
     training_options = OnlineTrainer.training_options | (
         GRPOOptions.model_fields.keys() - OnlineOptions.model_fields.keys()

@@ -35,6 +35,11 @@ class OnlineDPO(OnlineTrainer):
     """
 
     paper = "arXiv:2402.04792"
+    suggests = {
+        "optimizer": {"name": "adamw", "learning_rate": 1e-6},
+        "engine": "transformers",
+        "trackers": ["jsonl"],
+    }
     Options = OnlineDPOOptions
     training_options = OnlineTrainer.training_options | (
         OnlineDPOOptions.model_fields.keys() - OnlineOptions.model_fields.keys()

@@ -85,6 +85,11 @@ class PPO(OnlineTrainer):
     """
 
     paper = "arXiv:1707.06347"
+    suggests = {
+        "optimizer": {"name": "adamw", "learning_rate": 1e-6},
+        "engine": "transformers",
+        "trackers": ["jsonl"],
+    }
     Options = PPOOptions
     samples = ({"generations": 8},)  # four answers a step teach little
     training_options = OnlineTrainer.training_options | (

@@ -40,6 +40,11 @@ class ReinforcePlusPlus(OnlineTrainer):
     """
 
     paper = "arXiv:2501.03262"
+    suggests = {
+        "optimizer": {"name": "adamw", "learning_rate": 1e-6},
+        "engine": "transformers",
+        "trackers": ["jsonl"],
+    }
     Options = ReinforceOptions
     samples = ({"generations": 8},)  # four answers a step teach little
     training_options = OnlineTrainer.training_options | (

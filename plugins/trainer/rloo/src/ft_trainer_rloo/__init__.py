@@ -33,6 +33,11 @@ class RLOO(OnlineTrainer):
     """
 
     paper = "arXiv:2402.14740"
+    suggests = {
+        "optimizer": {"name": "adamw", "learning_rate": 1e-6},
+        "engine": "transformers",
+        "trackers": ["jsonl"],
+    }
     Options = RLOOOptions
     training_options = OnlineTrainer.training_options | (
         RLOOOptions.model_fields.keys() - OnlineOptions.model_fields.keys()
