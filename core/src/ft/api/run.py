@@ -219,9 +219,15 @@ class Run:
         """Load what this run trained, from its folder, onto a freshly loaded base."""
         return self.hook.ft_restore_model(run=self, folder=self.folder / "result")
 
-    def merge(self, model: nn.Module) -> nn.Module:
-        """Fold the adapter into the base weights of a model from :meth:`load_result`."""
-        return self.hook.ft_merge_model(run=self, model=model)
+    def merge(self, model: nn.Module, tolerance: float | None = None) -> nn.Module:
+        """Fold the adapter into the base weights of a model from :meth:`load_result`.
+
+        Raises :class:`ft.api.RunError` where that moves a log-probability of a probe by more
+        than ``tolerance``; unset, by more than the type of the weights explains.
+        """
+        from ft.pipeline.merge import merge
+
+        return merge(self, model, tolerance)
 
     def add_adapter(self, name: str, folder: Path | None = None) -> None:
         """Put one more adapter on the base, for trainers whose roles share it.

@@ -61,7 +61,7 @@ class VideoFamily(ModelFamily):
         return build(tokenizer=tokenizer, chat_template=tokenizer.chat_template, **parts)
 
 
-def without_video(whole: type) -> type:
+def without_video(whole: type) -> Any:
     """A processor class of transformers without its video part.
 
     It has the name of the original, so that what it saves loads as the original where that can be.
@@ -75,7 +75,7 @@ def without_video(whole: type) -> type:
             named = {name: part for name, part in named.items() if name != "video_processor"}
             super().__init__(*[part for part in parts if part is not None], **named)
 
-    class ImagesOnly(whole, Bare):  # type: ignore[misc, valid-type]
+    class ImagesOnly(whole, Bare):
         def __init__(
             self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None
         ):

@@ -177,7 +177,7 @@ def _no_merge(subject: Subject) -> None:
     model = restored_from(tiny_run(subject, folder="fresh"), save(run))
     expected = logits(model)
     try:
-        merged = run.merge(model)
+        merged = run.hook.ft_merge_model(run=run, model=model)
     except InputError:
         return
     except Exception as error:

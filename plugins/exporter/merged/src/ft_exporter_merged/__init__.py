@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from ft.api import Exporter, Field, PluginOptions, Run, RunError, hookimpl
+from ft.api import Exporter, Field, PluginOptions, Run, hookimpl
 from ft_exporter_merged.classifier import with_head
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 
 class Merged(Exporter):
@@ -41,34 +38,12 @@ class Merged(Exporter):
 
         own = run.config.dtype or torch.float32  # loading sets it to the type in memory
         model: Any = run.load_result().eval()
-        before = probe(run, model)
-        model = run.merge(model)
-        drift = float((probe(run, model) - before).abs().max())
-        if not drift <= self.options.tolerance:
-            raise RunError(
-                f"merging moves log-probabilities by {drift:.3g}, and {self.options.tolerance} is "
-                "allowed",
-                hint="allow more if that is acceptable, as in `ft export RUN tolerance=0.1`, or "
-                "load base and adapter apart",
-            )
-        run.progress.say(f"merged and unmerged differ by at most {drift:.2g} in log-probability")
+        model = run.merge(model, self.options.tolerance)
         wanted = self.options.dtype
         model = model.to(own if wanted == "auto" else getattr(torch, wanted))
         model = with_head(run, model)
         model.save_pretrained(folder, max_shard_size=self.options.shard_size)
         return folder
-
-
-def probe(run: Run, model: nn.Module) -> Tensor:
-    """Log-probabilities of a fixed text, float32 of shape (1, length, vocabulary)."""
-    import torch
-
-    ids = torch.tensor(
-        [run.encode_text(["The quick brown fox jumps over 12 lazy dogs."])[0].input_ids]
-    )
-    with torch.no_grad():
-        logits = run.forward(model, {"input_ids": ids.to(run.device)}).logits
-    return logits.float().log_softmax(-1)
 
 
 exporter = Merged()
