@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -193,8 +194,14 @@ _ENVIRONMENT = dict(os.environ)
 
 @dataclass(frozen=True)
 class Imported:
-    """What the import of a plugin did beside giving its object."""
+    """What the import of a plugin did beside giving its object.
 
+    ``heavy`` are large libraries that it loaded, and ``cpu_milliseconds`` is what it computed,
+    the kit's own looking on included.
+    """
+
+    heavy: list[str]
+    cpu_milliseconds: float
     connections: list[str]
     written: list[str]
     changed: list[str]
@@ -241,17 +248,27 @@ def watch_import(record: Record, folder: Path, timeout: float = 60.0) -> Importe
 
 def note_import(fields: dict[str, Any], report: str) -> None:
     """The other end of :func:`watch_import`: import, and write down what happened."""
+    # the kit itself is there already: a plugin that has its own test beside it may use it
+    import ft.conformance.reference  # noqa: F401
     from ft.errors import PluginError
     from ft.plugins.load import import_plugin
+    from ft.plugins.probe import HEAVY
 
     record = Record(**fields)
+    before = set(sys.modules)
     with (
         watch(Path(tempfile.gettempdir())) as seen,
         watch_state(own_module(record), draws=True) as changes,
         suppress(PluginError),  # the check every.imports says so
     ):
-        import_plugin(record)
+        started = time.process_time()
+        try:
+            import_plugin(record)
+        finally:
+            computed = time.process_time() - started
     found = {
+        "heavy": [name for name in HEAVY if name in sys.modules and name not in before],
+        "cpu_milliseconds": computed * 1000,
         "connections": seen.connections,
         "written": seen.written,
         "changed": changes.found,

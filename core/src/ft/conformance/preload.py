@@ -5,7 +5,7 @@ import tempfile
 import threading
 from contextlib import suppress
 
-import torch  # noqa: F401
+import torch
 import tqdm
 import transformers.integrations.sdpa_attention
 import transformers.masking_utils
@@ -31,6 +31,10 @@ with suppress(ImportError):
     hypothesis.settings(max_examples=1, database=None, deadline=None)(
         hypothesis.given(hypothesis.strategies.text())(lambda text: None)
     )()
+
+DEVICE_IN_USE = torch.cuda.is_initialized()
+"""Whether an import has claimed the device, as some libraries of kernels do: a process that is
+forked from this one cannot use it then."""
 
 # what is here already is not looked through again after each check
 gc.collect()

@@ -109,12 +109,13 @@ class Worker:
     """
 
     def __init__(self, record: Record, folder: Path, limits: Limits, *, light: bool = False):
-        self._record, self._light, self._limits = record, light, limits
+        self._record, self._limits = record, limits
         folder.mkdir(exist_ok=True)
         self._log = folder / "output.txt"
         self._process: Any = None
         self._connection: Any = None
         self._lost = 0
+        self._forked = not light
 
     def run(self, check: Check) -> Outcome:
         """The outcome of one check, or why there is none."""
@@ -137,7 +138,14 @@ class Worker:
         return Outcome(check.id, "failed", reason, time.monotonic() - started)
 
     def _start(self) -> None:
-        context = _context(self._light)
+        if self._begin() != "ready":  # what was forked cannot use the device
+            self.stop()
+            self._forked = False
+            self._begin()
+
+    def _begin(self) -> str:
+        """Start the process; what it says of itself."""
+        context = _context(light=not self._forked)
         self._connection, theirs = multiprocessing.Pipe()
         self._log.write_bytes(b"")
         self._process = context.Process(
@@ -148,7 +156,7 @@ class Worker:
         theirs.close()
         if not self._connection.poll(START):
             raise OSError
-        self._connection.recv()
+        return self._connection.recv()
 
     def _wait(self) -> str | None:
         """Wait for the answer; why it will not come, where it will not."""

@@ -32,7 +32,9 @@ def serve(connection: Connection, record: Record, log: str, environment: Mapping
     for stream in (sys.stdout, sys.stderr):
         os.dup2(file, stream.fileno() if stream is not None else 1)
     os.chdir(Path(log).parent)
-    connection.send("ready")  # from here on the time is the plugin's
+    preload = sys.modules.get("ft.conformance.preload")
+    # from here on the time is the plugin's
+    connection.send("device in use" if getattr(preload, "DEVICE_IN_USE", False) else "ready")
     plugin: Plugin | None = None
     companions: Mapping[str, Plugin] = {}
     reason = ""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ft.api import Run
 
+TEXT = "The quick brown fox jumps over 12 lazy dogs."
 TOLERANCE, TOLERANCE_16_BIT = 1e-2, 0.5
 """How far merging may move a log-probability, in float32 and in types of 16 bits."""
 
@@ -36,11 +37,12 @@ def merge(run: Run, model: nn.Module, tolerance: float | None = None) -> nn.Modu
 
 
 def log_probabilities(run: Run, model: nn.Module) -> Tensor:
-    """What the model makes of a fixed sequence of tokens, in float32."""
+    """What the model makes of a fixed text, in float32; of fixed tokens without a tokenizer."""
     import torch
 
-    device = next(model.parameters()).device
-    ids = torch.arange(3, 35, device=device)[None] % run.config.get_text_config().vocab_size
+    # plain text: at control tokens, which a model never saw alone, rounding is magnified
+    ids = range(3, 35) if run.processor is None else run.encode_text([TEXT])[0].input_ids
+    inputs = torch.tensor([list(ids)], device=next(model.parameters()).device)
     with torch.no_grad():
-        logits: Tensor = run.forward(model, {"input_ids": ids}).logits
+        logits: Tensor = run.forward(model, {"input_ids": inputs}).logits
     return logits.float().log_softmax(-1)

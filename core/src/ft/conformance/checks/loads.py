@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import importlib.util
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 from ft.conformance.check import ANY, Skip, check
 from ft.conformance.guard import Imported, own_module, watch_import
 from ft.conformance.subject import Subject
-from ft.plugins.doctor import Finding, examine
+from ft.plugins.doctor import examine
 from ft.plugins.record import Record
 
 BUDGET = 50.0
@@ -27,16 +26,18 @@ def record_of(subject: Subject) -> Record:
     return subject.record
 
 
-@lru_cache(maxsize=4)
-def _found(record: Record) -> Finding:
-    """The import in a process of its own, the quickest of three where the first is slow."""
-    found: list[Finding] = []
-    while len(found) < TRIES:
-        # the kit itself is there already: a plugin that has its own test beside it may use it
-        found += examine([record], timeout=60, first=("ft.conformance.reference",))
-        if (found[-1].cpu_milliseconds or 0) <= BUDGET:
-            break
-    return min(found, key=lambda one: one.cpu_milliseconds or 0)
+def _computed(record: Record) -> float | None:
+    """The milliseconds of the quickest of three imports in processes of their own.
+
+    ``None`` where one does not end.
+    """
+    found: list[float] = []
+    while len(found) < TRIES and min(found, default=BUDGET + 1) > BUDGET:
+        (one,) = examine([record], timeout=60, first=("ft.conformance.reference",))
+        if one.cpu_milliseconds is None:
+            return None
+        found.append(one.cpu_milliseconds)
+    return min(found)
 
 
 def imported(subject: Subject) -> Imported:
@@ -85,7 +86,12 @@ def import_is_quick(subject: Subject) -> None:
 
     Example: ``its import computes for 840 ms (best of 3), of which a plugin has 50``.
     """
-    spent = _found(record_of(subject)).cpu_milliseconds
+    try:
+        spent: float | None = imported(subject).cpu_milliseconds
+    except AssertionError:
+        spent = None
+    if spent is not None and spent > BUDGET:  # once more, with nobody looking on
+        spent = _computed(record_of(subject))
     if spent is None:
         raise Skip("its import does not end, as every.imports says")
     subject.measure("import_ms", spent)
@@ -110,7 +116,7 @@ def import_is_light(subject: Subject) -> None:
 
     Example: ``its import loads torch: import it inside of the functions that need it``.
     """
-    heavy = _found(record_of(subject)).heavy
+    heavy = imported(subject).heavy
     assert not heavy, (
         f"its import loads {' and '.join(heavy)}: import it inside of the functions that need it"
     )

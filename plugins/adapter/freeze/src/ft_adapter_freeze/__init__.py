@@ -89,6 +89,7 @@ class Freeze(Adapter):
             return []
         prefix, layers = decoder_layers(run, model)
         count = len(layers)
+        chosen: Sequence[int]
         if isinstance(wanted, int):
             fits = abs(wanted) <= count
             chosen = range(count - wanted, count) if wanted > 0 else range(-wanted)

@@ -47,7 +47,8 @@ def expand(run: Run, model: Any, new: int, outputs: Sequence[str]) -> list[nn.Mo
         _settle(layer, described, origins[place], place)
     parent, _, own = name.rpartition(".")
     setattr(model.get_submodule(parent), own, nn.ModuleList(made))
-    if before is not None and not _probed(model).equal(before):
+    after = _probed(model)
+    if before is not None and after is not None and not after.equal(before):
         raise InputError(
             "the expanded model does not compute what the model did: its layers have further "
             "outputs into the residual stream than adapter.outputs names",

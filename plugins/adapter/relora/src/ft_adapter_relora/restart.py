@@ -24,7 +24,7 @@ def restart(run: Run, seed: int, prune: float) -> None:
         for layer in run.model.modules():
             if not isinstance(layer, LoraLayer):
                 continue
-            layer.merge(adapter_names=["default"])  # type: ignore[operator]
+            layer.merge(adapter_names=["default"])
             layer.merged_adapters.clear()  # what is in the weight stays there
             layer.reset_lora_parameters("default", True)
             for name, parameter in layer.named_parameters():

@@ -8,7 +8,9 @@ with a program in the place of a chat template; what the format is compared with
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 from ft.api import (
     Capabilities,
@@ -47,7 +49,7 @@ class Switched(Template):
     """Tags around calls and arguments; thoughts where ``thinking`` is true."""
 
     provides = Template.provides | {"tools"}
-    samples = (
+    samples: ClassVar[Sequence[Mapping[str, Any]]] = (
         {},
         {"variables": {"thinking": True}},
         {"variables": {"enable_thinking": True, "reasoning_effort": "max"}},

@@ -10,9 +10,7 @@ family = ModelFamily(
     vendor="Alibaba NLP",
     model_types=("qwen3_moe",),
     templates="qwen3",
-    checkpoints=(
-        Checkpoint("Alibaba-NLP/Tongyi-DeepResearch-30B-A3B", parameters="30B-A3B"),
-    ),
+    checkpoints=(Checkpoint("Alibaba-NLP/Tongyi-DeepResearch-30B-A3B", parameters="30B-A3B"),),
     fused_experts=("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
     tiny={
         "qwen3_moe": {
