@@ -210,7 +210,7 @@ def _context(light: bool) -> Any:
     if light or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ft.conformance.preload"])
+    context.set_forkserver_preload(["ft.conformance.hush", "ft.conformance.preload"])
     return context
 
 

@@ -5,6 +5,7 @@ It may hang, exit or crash: the session that started it sees that and starts ano
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ def serve(connection: Connection, record: Record, log: str, environment: Mapping
     for stream in (sys.stdout, sys.stderr):
         os.dup2(file, stream.fileno() if stream is not None else 1)
     os.chdir(Path(log).parent)
+    logging.disable(logging.NOTSET)
     preload = sys.modules.get("ft.conformance.preload")
     # from here on the time is the plugin's
     connection.send("device in use" if getattr(preload, "DEVICE_IN_USE", False) else "ready")

@@ -103,6 +103,15 @@ class WrongArgument(Greet):
         pass
 
 
+@mutant("every.hooks")
+class NeverGiven(Greet):
+    """A hook with an argument that has a default, which pluggy therefore leaves out."""
+
+    @hookimpl
+    def ft_step_ended(self, run, metrics=()):
+        pass
+
+
 # -- options -----------------------------------------------------------------------------------
 
 

@@ -22,10 +22,11 @@ def hooks(subject: Subject) -> None:
     """The hooks are ones that core calls, with arguments that it has.
 
     Why: a method that lacks ``@hookimpl``, or that has a name which no hook has, is never
-    called, and nothing says so; an argument that core does not have ends the run.
+    called, and nothing says so; an argument that has a default is never given; one that core
+    does not have ends the run.
 
     Passes: every attribute ``ft_…`` of the plugin is a hook of ``ft.api.hookspecs`` and is marked
-    ``@hookimpl``, and pluggy registers the bound plugin.
+    ``@hookimpl``, gives no argument a default, and pluggy registers the bound plugin.
 
     Fails: ``def ft_step_ended(self, run, metric)``, where core says ``metrics``; a hook that
     comes from a mixin without its mark.
@@ -40,6 +41,9 @@ def hooks(subject: Subject) -> None:
         assert hasattr(getattr(plugin, name), "ft_impl"), (
             f"{name} lacks @hookimpl and would never be called"
         )
+        parameters = inspect.signature(getattr(plugin, name)).parameters.values()
+        kept = [one.name for one in parameters if one.default is not one.empty]
+        assert not kept, f"{name} gives {kept[0]} a default, which is all that it would ever get"
     manager = pluggy.PluginManager("ft")
     manager.add_hookspecs(hookspecs)
     try:

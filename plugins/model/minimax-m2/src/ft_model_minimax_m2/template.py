@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ft.api import Message, Template, ToolCall, hookimpl
+from ft.api import Message, Template, ToolCall, hookimpl, typed_argument
 
 _THOUGHTS = re.compile(r"(?:<think>\n)?(.*?)\n?</think>\n{0,2}", re.S)
 _PARAMETER = r'<parameter name="([^"\n]*)">(.*?)</parameter>\n'
@@ -39,7 +38,7 @@ class Thinking(Template):
         )
 
     @hookimpl
-    def ft_parse_answer(self, text: str, tools: Sequence[Mapping[str, Any]] = ()) -> Message:
+    def ft_parse_answer(self, text: str, tools: Sequence[Mapping[str, Any]]) -> Message:
         reasoning = None
         if match := _THOUGHTS.match(text):
             reasoning = match[1] or None
@@ -64,24 +63,4 @@ def _call(name: str, written: str, tools: Sequence[Mapping[str, Any]]) -> ToolCa
     read = {pair[1]: pair[2] for pair in pairs}
     if len(read) < len(pairs) or "".join(pair[0] for pair in pairs) != written:
         return None
-    types = _types(name, tools)
-    return ToolCall(name, {key: _read(value, types.get(key)) for key, value in read.items()})
-
-
-def _types(name: str, tools: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The type that the schema of a tool gives each of its parameters, where it gives one."""
-    for tool in tools:
-        function = tool.get("function", tool)
-        if function.get("name") == name:
-            properties = function.get("parameters", {}).get("properties", {})
-            return {key: schema.get("type") for key, schema in properties.items()}
-    return {}
-
-
-def _read(text: str, type: Any) -> Any:
-    if type == "string":
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    return ToolCall(name, {key: typed_argument(read[key], name, key, tools) for key in read})

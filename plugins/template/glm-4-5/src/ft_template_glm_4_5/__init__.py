@@ -11,13 +11,12 @@ the published texts leave out; the prompts are as published.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ft.api import Message, Template, ToolCall, hookimpl
+from ft.api import Message, Template, ToolCall, hookimpl, typed_argument
 
 _THOUGHTS = re.compile(r"\n?(?:<think>)?(.*?)</think>\n?", re.S)
 _ARGUMENT = r"<arg_key>(.*?)</arg_key>\n?<arg_value>(.*?)</arg_value>\n?"
@@ -45,7 +44,7 @@ class Glm(Template):
         )
 
     @hookimpl
-    def ft_parse_answer(self, text: str, tools: Sequence[Mapping[str, Any]] = ()) -> Message:
+    def ft_parse_answer(self, text: str, tools: Sequence[Mapping[str, Any]]) -> Message:
         reasoning = None
         # where the prompt opens the thoughts, the answer begins within them
         if match := _THOUGHTS.match(text):
@@ -60,31 +59,12 @@ class Glm(Template):
             read = {pair[1]: pair[2] for pair in pairs}
             if len(read) < len(pairs) or "".join(pair[0] for pair in pairs) != match[2]:
                 return match[0]  # not a call after all: it stays in the text
-            types = _types(match[1], tools)
-            calls.append(ToolCall(match[1], {k: _read(v, types.get(k)) for k, v in read.items()}))
+            typed = {key: typed_argument(read[key], match[1], key, tools) for key in read}
+            calls.append(ToolCall(match[1], typed))
             return ""
 
         text = _CALL.sub(take, text)
         return Message("assistant", text, tool_calls=calls, reasoning=reasoning)
-
-
-def _types(name: str, tools: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The type that the schema of a tool gives each of its parameters, where it gives one."""
-    for tool in tools:
-        function = tool.get("function", tool)
-        if function.get("name") == name:
-            properties = function.get("parameters", {}).get("properties", {})
-            return {key: schema.get("type") for key, schema in properties.items()}
-    return {}
-
-
-def _read(text: str, type: Any) -> Any:
-    if type == "string":
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 template = Glm("4.5", "zai-org/GLM-4.5-Air")
