@@ -21,6 +21,12 @@ tqdm.tqdm.set_lock(threading.RLock())
 # ft shows none of their progress bars either
 transformers.utils.logging.disable_progress_bar()
 
+# its table of how checkpoints are renamed takes a third of a second to make
+with suppress(ImportError, AttributeError):
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    get_checkpoint_conversion_mapping("")
+
 # its tables of characters take seconds to make, and are kept in the working folder by default
 with suppress(ImportError):
     import hypothesis
