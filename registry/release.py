@@ -4,11 +4,16 @@
 that are named, into ``dist/``, and looks at each plugin's wheel as ``ft plugins publish --check``
 does. With ``--prove`` the conformance kit tries each wheel of which first-party.json has no proof
 yet, and what it finds is written there. Leaves with exit code 1 where something is wrong.
+
+``--report FILE --wheels FOLDER`` builds nothing: it records what the kit said of those wheels on
+another machine (``ft plugins test --all --level 3 --json FILE``), of each distribution whose files
+are still the ones that were tried there.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -49,6 +54,22 @@ def release(folder: Path, output: Path, prove: bool) -> list[str]:
     return wrong
 
 
+def record_report(file: Path, wheels: Path) -> None:
+    """Write the levels that a report found into first-party.json."""
+    report = json.loads(file.read_text(encoding="utf-8"))
+    built = {path.name.split("-")[0].replace("_", "-"): path for path in wheels.glob("*.whl")}
+    for folder in projects():
+        name = compute.project_of(folder)["name"]
+        tried = [one for one in report["plugins"] if one["distribution"] == name]
+        level = min((one["level"] or 0 for one in tried), default=0)
+        if not level or f"sha256:{tried[0]['files']}" != compute.files_of(folder):
+            continue
+        digest = hashlib.sha256(built[name].read_bytes()).hexdigest()
+        found = {"version": tried[0]["version"], "level": level, "kit": report["kit"]["version"]}
+        files = compute.files_of(folder)
+        _record(name, {**found, "wheel": f"sha256:{digest}", "files": files})
+
+
 def _listed() -> list[dict[str, Any]]:
     return json.loads(compute.FILE.read_text(encoding="utf-8"))
 
@@ -81,7 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("distributions", nargs="*", metavar="DISTRIBUTION")
     parser.add_argument("--prove", action="store_true", help="try new wheels with the kit")
     parser.add_argument("--output", type=Path, default=compute.ROOT / "dist", metavar="FOLDER")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="record a report of the kit")
+    parser.add_argument("--wheels", type=Path, metavar="FOLDER", help="the wheels that it is of")
     asked = parser.parse_args(arguments)
+    if asked.report or asked.wheels:
+        if not (asked.report and asked.wheels):
+            parser.error("--report and --wheels go together")
+        record_report(asked.report, asked.wheels)
+        return 0
     folders = {compute.project_of(folder)["name"]: folder for folder in projects()}
     if unknown := set(asked.distributions) - folders.keys():
         parser.error(f"no distribution of this repository: {', '.join(sorted(unknown))}")

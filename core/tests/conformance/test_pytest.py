@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -9,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from ft.conformance import KIT
 
 HEADERS = "License-Expression: Apache-2.0\nRequires-Python: >=3.11\n"
 GOOD = '''
@@ -43,7 +47,7 @@ Fine.known_failures = (KnownFailure("every.paper", "there is no arXiv number", "
 def run(site, tmp_path: Path):
     """``run(distribution)``: the exit code and the output of pytest on the two lines."""
 
-    def run(distribution: str, level: int = 1) -> tuple[int, str]:
+    def run(distribution: str, level: int = 1, *arguments: str) -> tuple[int, str]:
         folder = tmp_path / "repository"
         folder.mkdir()
         (folder / "test_conformance.py").write_text(
@@ -52,7 +56,7 @@ def run(site, tmp_path: Path):
         )
         path = os.pathsep.join(filter(None, [str(site.path), os.environ.get("PYTHONPATH")]))
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", folder],
+            [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *arguments, folder],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": path},
             capture_output=True,
@@ -107,3 +111,25 @@ def test_a_distribution_that_is_not_installed_is_named(run) -> None:
     code, out = run("ft-adapter-nowhere")
     assert code == 2
     assert "no plugin of a distribution ft-adapter-nowhere is installed" in out
+
+
+@pytest.mark.parametrize(("proved", "tried"), [(2, False), (1, True)])
+def test_what_a_registry_has_proved_is_tried_at_level_1_alone(
+    site, run, monkeypatch, proved: int, tried: bool
+) -> None:
+    """Where that is asked for, and the proof is of these files and of this level."""
+    monkeypatch.setenv("FT_KIT", "changed")
+    info = site.adapter("fine", GOOD, headers=HEADERS)
+    (info / "RECORD").write_text("ft_adapter_fine.py,sha256=abc,1\n")
+    files = hashlib.sha256(b"ft_adapter_fine.py=sha256=abc").hexdigest()
+    proof = {"version": "0.1.0", "level": proved, "kit": KIT, "wheel": f"sha256:{'0' * 64}"}
+    entry = {
+        "distribution": "ft-adapter-fine",
+        "plugins": [{"kind": "adapter", "name": "fine"}],
+        "proofs": [{**proof, "files": f"sha256:{files}"}],
+    }
+    site.registry("acme-registry", {"plugins/fine.json": json.dumps(entry)})
+    code, out = run("ft-adapter-fine", 2, "--collect-only")
+    assert code == 0, out
+    assert "adapter:fine-every.imports" in out
+    assert ("adapter:fine-adapter.loss-falls" in out) == tried
