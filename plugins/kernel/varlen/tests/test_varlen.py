@@ -282,12 +282,23 @@ def test_a_kernel_that_is_not_installed_is_named(monkeypatch):
 
 def test_the_newest_is_taken(monkeypatch):
     there = {"flash_attn", "torch.nn.attention.varlen"}
-    monkeypatch.setattr(
-        implementations.importlib.util, "find_spec", lambda name: name if name in there else None
-    )
+    monkeypatch.setattr(implementations, "is_installed", lambda name: name in there)
     assert implementations.choose("auto") is implementations.flash_attn_2
     there.add("flash_attn_interface")
     assert implementations.choose("auto") is implementations.flash_attn_3
+    there.add("flash_attn.cute")
+    assert implementations.choose("auto") is implementations.flash_attn_4
+
+
+def test_version_4_alone_is_not_taken_for_version_2(tmp_path, monkeypatch):
+    """It lies in a folder of that name without being that package."""
+    cute = tmp_path / "flash_attn" / "cute"
+    cute.mkdir(parents=True)
+    (cute / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert implementations.is_installed("flash_attn.cute")
+    assert not implementations.is_installed("flash_attn")
+    assert not implementations.is_installed("flash_attn_interface")
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,11 @@ class Varlen(Kernel):
 
     class Options(PluginOptions):
         implementation: Literal[
-            "auto", "torch", "flash-attn-2", "flash-attn-3", "short", "dense"
+            "auto", "torch", "flash-attn-2", "flash-attn-3", "flash-attn-4", "short", "dense"
         ] = Field(
             "auto",
-            description="auto: short for short documents, else flash-attn 3 or 2 where installed, "
-            "else torch's own; short: this plugin's own; dense: a mask of the documents",
+            description="auto: short for short documents, else flash-attn 4, 3 or 2 where "
+            "installed, else torch's own; short: this plugin's own; dense: a mask of the documents",
         )
 
     @hookimpl

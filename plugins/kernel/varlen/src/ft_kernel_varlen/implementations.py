@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MODULES = {
+    "flash-attn-4": "flash_attn.cute",
     "flash-attn-3": "flash_attn_interface",
     "flash-attn-2": "flash_attn",
     "torch": "torch.nn.attention.varlen",
@@ -37,9 +38,7 @@ def choose(name: str) -> Attend | None:
     """
     if name in ("dense", "short"):
         return None
-    installed = {
-        known: importlib.util.find_spec(module) is not None for known, module in MODULES.items()
-    }
+    installed = {known: is_installed(module) for known, module in MODULES.items()}
     if name == "auto":
         return choose(next((known for known, there in installed.items() if there), "dense"))
     if not installed[name]:
@@ -50,7 +49,16 @@ def choose(name: str) -> Attend | None:
         )
     if name == "torch":
         return torch_varlen()
-    return flash_attn_3 if name == "flash-attn-3" else flash_attn_2
+    return {"flash-attn-4": flash_attn_4, "flash-attn-3": flash_attn_3}.get(name, flash_attn_2)
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module is there: version 4 lies in a folder of the name of version 2's package."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # of what it lies in
+        return False
+    return spec is not None and spec.origin is not None
 
 
 def choose_short(name: str) -> Attend | None:
@@ -88,8 +96,11 @@ def torch_varlen() -> Attend:
     return attend
 
 
-def packaged(module: str) -> Attend:
-    """The function of a flash-attn package, which is imported when it is called."""
+def packaged(module: str, unlimited: int | None = -1) -> Attend:
+    """The function of a flash-attn package, which is imported when it is called.
+
+    ``unlimited`` is what it takes for a window without a border.
+    """
 
     def attend(
         query: Tensor,
@@ -101,10 +112,12 @@ def packaged(module: str) -> Attend:
         window: int,
     ) -> Tensor:
         function = importlib.import_module(module).flash_attn_varlen_func
-        reach = (window, 0 if window >= 0 else -1)
+        borders = {"cu_seqlens_q": starts, "cu_seqlens_k": starts}
+        lengths = {"max_seqlen_q": longest, "max_seqlen_k": longest}
+        reach = (window, 0) if window >= 0 else (unlimited, unlimited)
         how = {"softmax_scale": scale, "causal": True, "window_size": reach}
-        out = function(query, key, value, starts, starts, longest, longest, **how)
-        return out[0] if isinstance(out, tuple) else out  # some of version 3 add the softmax sums
+        out = function(query, key, value, **borders, **lengths, **how)
+        return out[0] if isinstance(out, tuple) else out  # newer ones add the softmax sums
 
     return attend
 
@@ -113,3 +126,5 @@ flash_attn_2 = packaged(MODULES["flash-attn-2"])
 """Dao, 2023, arXiv:2307.08691."""
 flash_attn_3 = packaged(MODULES["flash-attn-3"])
 """Shah et al., 2024, arXiv:2407.08608, for compute capability 9.0."""
+flash_attn_4 = packaged(MODULES["flash-attn-4"], unlimited=None)
+"""For compute capability 9.0 and above; written in CuTe."""
