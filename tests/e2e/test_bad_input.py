@@ -54,8 +54,8 @@ RECIPES = {
         ("no adapter 'lroa'", "did you mean lora?", "ft plugins add ft-adapter-lroa --unlisted"),
     ),
     "unknown trainer": Recipe(
-        {"trainer": {"name": "orpo"}},
-        ("no trainer 'orpo'", "ft plugins add ft-trainer-orpo --unlisted"),
+        {"trainer": {"name": "nash-md"}},
+        ("no trainer 'nash-md'", "ft plugins add ft-trainer-nash-md --unlisted"),
     ),
     "misspelt override": Recipe(
         says=("adapter.rnak", "the command line", "rank"), changes=("adapter.rnak=8",)

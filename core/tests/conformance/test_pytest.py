@@ -44,8 +44,11 @@ Fine.known_failures = (KnownFailure("every.paper", "there is no arXiv number", "
 
 
 @pytest.fixture
-def run(site, tmp_path: Path):
+def run(site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """``run(distribution)``: the exit code and the output of pytest on the two lines."""
+
+    for name in ("PYTEST_ADDOPTS", "FT_KIT"):
+        monkeypatch.delenv(name, raising=False)
 
     def run(distribution: str, level: int = 1, *arguments: str) -> tuple[int, str]:
         folder = tmp_path / "repository"

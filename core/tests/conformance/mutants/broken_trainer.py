@@ -288,7 +288,11 @@ class MeanInEvaluation(Supervised):
         return loss
 
 
-@mutant("trainer.evaluation-leaves-no-trace")
+@mutant(
+    "trainer.evaluation-leaves-no-trace",
+    # what moves with each batch makes no two passes alike
+    *("trainer.accumulates", "trainer.gradient-checkpointing", "trainer.packing"),
+)
 class LearnsFromEvaluation(Supervised):
     """A coefficient that moves with each batch, those of an evaluation too."""
 

@@ -52,6 +52,7 @@ def refuses_other_examples(subject: Subject) -> None:
     'messages') rather than with an ft.api.InputError``.
     """
     takes = tuple(subject.plugin.takes)  # type: ignore[attr-defined]
+    assert takes, "takes is empty, and nothing is refused"
     others = [kind for kind in KNOWN if not issubclass(kind, takes)]
     if not others:
         raise Skip("it takes every type of example")
