@@ -136,3 +136,22 @@ def test_what_a_registry_has_proved_is_tried_at_level_1_alone(
     assert code == 0, out
     assert "adapter:fine-every.imports" in out
     assert ("adapter:fine-adapter.loss-falls" in out) == tried
+
+
+def test_processes_of_earlier_plugins_end(monkeypatch) -> None:
+    """Or a repository of many plugins fills the memory."""
+    from ft.conformance import pytest as kit
+    from ft.conformance.check import checks
+    from ft.plugins.policy import installed_index
+
+    monkeypatch.setattr(kit, "_workers", {})
+    records = [r for r in installed_index().records if r.kind == "tracker" or r.kind == "source"]
+    made = []
+    for record in records[: kit.KEPT + 1]:
+        made.append(kit._worker(record, light=True))
+        assert made[-1].run(checks()["every.imports"]).status == "passed"
+    assert [worker._process is None for worker in made] == [True] + [False] * kit.KEPT
+    again = kit._worker(records[0], light=True)
+    assert again.run(checks()["every.imports"]).status == "passed"
+    for worker in [*made, again]:
+        worker.stop()

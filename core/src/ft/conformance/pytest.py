@@ -80,13 +80,24 @@ def _registries() -> Registry:
     return read_registries()
 
 
-@cache
 def _worker(record: Record, light: bool) -> Worker:
-    """One process for all checks of a plugin; it ends with pytest."""
-    prepare_environment()
-    folder = Path(_folder().name) / f"{record.distribution}-{record.kind}-{record.name}"
-    folder.mkdir(exist_ok=True)
-    return Worker(record, folder, Limits(), light=light)
+    """One process for all checks of a plugin.
+
+    It ends once checks of others have begun: a hundred plugins would fill the memory. Two are
+    kept, because pytest-xdist may hand out the last checks of one after the first of the next.
+    """
+    if record not in _workers:
+        while len(_workers) >= KEPT:
+            _workers.pop(next(iter(_workers))).stop()
+        prepare_environment()
+        folder = Path(_folder().name) / f"{record.distribution}-{record.kind}-{record.name}"
+        folder.mkdir(exist_ok=True)
+        _workers[record] = Worker(record, folder, Limits(), light=light)
+    return _workers[record]
+
+
+KEPT = 2
+_workers: dict[Record, Worker] = {}
 
 
 @cache
