@@ -43,8 +43,16 @@ class VideoFamily(ModelFamily):
         return images_only.from_pretrained(folder, **self.processor_options)
 
     def tiny_media(self, config: PretrainedConfig) -> dict[str, Any]:
-        """What both processors of a test checkpoint with ``config`` are made with."""
-        return {}
+        """What both processors of a test checkpoint with ``config`` are made with.
+
+        Those of patches that are merged; a family with others overrides it.
+        """
+        vision = config.vision_config
+        return {
+            "patch_size": vision.patch_size,
+            "merge_size": vision.spatial_merge_size,
+            "size": {"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
+        }
 
     def tiny_processor(self, config: PretrainedConfig, tokenizer: Any) -> Any:
         import transformers

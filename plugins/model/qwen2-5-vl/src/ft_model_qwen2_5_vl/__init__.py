@@ -7,12 +7,8 @@ rows would need them for each document, so packing is not accepted.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ft.api import TINY, Checkpoint, Template, VideoFamily
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 
 class Numbered(Template):
@@ -34,14 +30,6 @@ class Qwen25VL(VideoFamily):
     processor = "Qwen2_5_VLProcessor"
     image_processor = "Qwen2VLImageProcessorPil"
     video_processor = "Qwen2VLVideoProcessor"
-
-    def tiny_media(self, config: PretrainedConfig) -> dict[str, Any]:
-        vision = config.vision_config
-        return {
-            "patch_size": vision.patch_size,
-            "merge_size": vision.spatial_merge_size,
-            "size": {"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
-        }
 
 
 family = Qwen25VL(

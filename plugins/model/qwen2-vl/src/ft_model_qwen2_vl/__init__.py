@@ -5,12 +5,7 @@ The chat format is that of Qwen2.5-VL. Positions have three axes, so that rows a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ft.api import TINY, Checkpoint, VideoFamily
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 
 class Qwen2VL(VideoFamily):
@@ -19,14 +14,6 @@ class Qwen2VL(VideoFamily):
     processor = "Qwen2VLProcessor"
     image_processor = "Qwen2VLImageProcessorPil"
     video_processor = "Qwen2VLVideoProcessor"
-
-    def tiny_media(self, config: PretrainedConfig) -> dict[str, Any]:
-        vision = config.vision_config
-        return {
-            "patch_size": vision.patch_size,
-            "merge_size": vision.spatial_merge_size,
-            "size": {"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
-        }
 
 
 family = Qwen2VL(

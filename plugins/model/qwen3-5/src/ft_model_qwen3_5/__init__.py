@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from ft.api import (
     TINY,
@@ -22,9 +22,6 @@ from ft.api import (
     read_answer,
     tagged_call,
 )
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 _THOUGHTS = re.compile(r"(?:<think>\n)?(.*?)\n?</think>\n{0,2}", re.S)
 _CALL = re.compile(r"\n{0,2}<tool_call>\n(<function=.*?)</function>\n</tool_call>", re.S)
@@ -84,14 +81,6 @@ class Qwen35(VideoFamily):
     processor = "Qwen3VLProcessor"
     image_processor = "Qwen2VLImageProcessorPil"
     video_processor = "Qwen3VLVideoProcessor"
-
-    def tiny_media(self, config: PretrainedConfig) -> dict[str, Any]:
-        vision = config.vision_config
-        return {
-            "patch_size": vision.patch_size,
-            "merge_size": vision.spatial_merge_size,
-            "size": {"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
-        }
 
 
 _TEXT = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ft.api import (
     TINY,
@@ -20,9 +19,6 @@ from ft.api import (
     json_call,
     read_answer,
 )
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 _THOUGHTS = re.compile(r"(?:<think>\n?)?(.*?)\n?</think>\n{0,2}", re.S)
 _CALL = re.compile(r"\n?<tool_call>\n(.*?)\n</tool_call>", re.S)
@@ -66,14 +62,6 @@ class Qwen3VL(VideoFamily):
     processor = "Qwen3VLProcessor"
     image_processor = "Qwen2VLImageProcessorPil"
     video_processor = "Qwen3VLVideoProcessor"
-
-    def tiny_media(self, config: PretrainedConfig) -> dict[str, Any]:
-        vision = config.vision_config
-        return {
-            "patch_size": vision.patch_size,
-            "merge_size": vision.spatial_merge_size,
-            "size": {"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
-        }
 
 
 _TEXT = {
