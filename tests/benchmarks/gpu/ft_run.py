@@ -1,7 +1,7 @@
 """The work through ft's pipeline, from a recipe on, as ``ft train`` does it.
 
-``settings`` are keys of the recipe. A mapping changes the part that stands there, anything else
-replaces it: ``{"trainer": {"gradient_checkpointing": true}, "kernels": ["…"]}``.
+``settings`` are keys of the recipe. A mapping changes the part that stands there; one with another
+name, and anything else, replaces it: ``{"trainer": {"gradient_checkpointing": true}}``.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Watch(Tracker):
 
     @hookimpl
     def ft_run_started(self, run: Run) -> None:
+        self.steps.trainable = sum(parameter.numel() for _, parameter in run.trainable())
         lengths, total = run.data.lengths, run.state.total_steps
         for _, items in make_order(run).batches(0, total):
             self.steps.tokens.append(int(sum(lengths[item] for item in items)))
@@ -61,7 +62,8 @@ def recipe(job: Work) -> dict[str, Any]:
     """The recipe of the work, with the settings merged into it."""
     adapter = {"name": "lora", "rank": work.RANK, "alpha": work.ALPHA}
     made: dict[str, Any] = {
-        "model": {"source": job.model, "family": "smollm2"},
+        "model": {"source": job.model},
+        "template": "smollm2",
         "data": {"path": str(Path(job.data) / work.ROWS), "format": "alpaca"},
         "adapter": adapter if job.method == "lora" else {"name": job.method},
         "trainer": {
@@ -76,8 +78,9 @@ def recipe(job: Work) -> dict[str, Any]:
     }
     for key, value in job.settings.items():
         part = made.get(key)
-        both = isinstance(part, dict) and isinstance(value, dict)
-        made[key] = {**part, **value} if both else value
+        same = isinstance(part, dict) and isinstance(value, dict)
+        same = same and value.get("name", part.get("name")) == part.get("name")
+        made[key] = {**part, **value} if same else value
     return made
 
 

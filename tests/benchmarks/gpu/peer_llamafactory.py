@@ -1,6 +1,8 @@
 """The work through LLaMA-Factory's own training entry.
 
-``settings`` are keys of its recipe, such as ``packing`` or ``enable_liger_kernel``.
+``settings`` are keys of its recipe, such as ``packing`` or ``enable_liger_kernel``. One is not:
+``sketched_galore`` has GaLore's projections found by torch's randomised decomposition, since
+the exact one of 7 billion weights takes longer than a run may; steps between are the same.
 """
 
 from __future__ import annotations
@@ -14,6 +16,21 @@ import work
 from work import Steps, Work
 
 
+def sketch_galore() -> None:
+    """Replace the decomposition of ``galore_torch`` by one of a random range."""
+    import torch
+
+    exact, directions = torch.linalg.svd, 136
+
+    def svd(matrix: torch.Tensor, full_matrices: bool = False) -> tuple[torch.Tensor, ...]:
+        if min(matrix.shape) <= directions:
+            return exact(matrix, full_matrices=full_matrices)
+        left, sizes, right = torch.svd_lowrank(matrix, q=directions)
+        return left, sizes, right.T
+
+    torch.linalg.svd = svd
+
+
 def train(job: Work, steps: Steps) -> None:
     """One run, as ``llamafactory-cli train`` does it in one process."""
     # it pins versions far below those that it works with
@@ -22,6 +39,10 @@ def train(job: Work, steps: Steps) -> None:
     data.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(job.data) / work.ROWS, data)
     (data / "dataset_info.json").write_text(json.dumps({"rows": {"file_name": work.ROWS}}))
+
+    settings = dict(job.settings)
+    if settings.pop("sketched_galore", False):
+        sketch_galore()
 
     from llamafactory.train.tuner import run_exp
     from transformers import Trainer
@@ -50,7 +71,7 @@ def train(job: Work, steps: Steps) -> None:
             "save_strategy": "no",
             "report_to": "none",
             "output_dir": str(Path(job.scratch) / "out"),
-            **job.settings,
+            **settings,
         },
         callbacks=[work.watch(Trainer, steps)],
     )

@@ -47,10 +47,11 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen_runs(table: dict[str, Any], pattern: str) -> Iterator[dict[str, Any]]:
-    """The runs whose ``work stack label`` the pattern finds."""
+    """The runs whose ``work stack label`` the pattern finds; ``work`` may be several."""
     for run in table["runs"]:
-        if re.search(pattern, f"{run['work']} {run['stack']} {run['label']}"):
-            yield run
+        for name in [run["work"]] if isinstance(run["work"], str) else run["work"]:
+            if re.search(pattern, f"{name} {run['stack']} {run['label']}"):
+                yield {**run, "work": name}
 
 
 def install(stack: str, table: dict[str, Any], chosen: argparse.Namespace) -> None:
@@ -132,7 +133,7 @@ def compared(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         if row["stack"] != "ft" and "error" not in row:
             best[row["stack"]] = max(best.get(row["stack"], 0), row["tokens_per_second"])
-    head = ["stack", "settings", "tokens/s", "peak GB", "s/step", "first step", "loss"]
+    head = ["stack", "settings", "trainable", "tokens/s", "peak GB", "s/step", "first step", "loss"]
     head += [f"times {peer}'s best" for peer in best]
     lines = [head, ["---"] * len(head)]
     for row in rows:
@@ -141,6 +142,7 @@ def compared(rows: list[dict[str, Any]]) -> str:
             cells += [f"failed: {' '.join(row['error'].split())[:80]}"]
         else:
             cells += [
+                f"{row['trainable'] / 1e6:,.1f} M",
                 f"{row['tokens_per_second']:,.0f}",
                 f"{row.get('peak_gb', 0):.1f}",
                 f"{row['seconds_per_step']:.3f}",

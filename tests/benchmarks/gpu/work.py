@@ -40,6 +40,7 @@ PACKAGES = (
     "peft",
     "accelerate",
     "liger-kernel",
+    "galore-torch",
     "bitsandbytes",
     "xformers",
 )
@@ -88,13 +89,14 @@ class Finished(BaseException):
 
 @dataclass
 class Steps:
-    """Real tokens, end and loss of each step so far."""
+    """Real tokens, end and loss of each step so far, and how many parameters train."""
 
     work: Work
     tokens: list[int] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     first: float = 0.0
+    trainable: int = 0
 
     def ended(self) -> None:
         """Note the end of a step.
@@ -136,6 +138,7 @@ class Steps:
             "seconds_per_step": round(seconds / (count - warmup), 4),
             "tokens_per_step": round(statistics.mean(self.tokens[:count]), 1),
             "first_step": round(self.first, 1),
+            "trainable": self.trainable,
             "timed_steps": [round(seconds, 4) for seconds in times],
             "losses": self.losses,
             "versions": versions(),
@@ -222,6 +225,9 @@ def watch(trainer: type, steps: Steps) -> Any:
     trainer.training_step = training_step  # type: ignore[attr-defined]
 
     class Watch(TrainerCallback):
+        def on_train_begin(self, *arguments: Any, model: Any, **named: Any) -> None:
+            steps.trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+
         def on_step_end(self, *arguments: Any, **named: Any) -> None:
             steps.ended()
 

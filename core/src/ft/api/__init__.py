@@ -37,7 +37,12 @@ from ft.api.exporter import Exporter
 from ft.api.kernel import Kernel
 from ft.api.model import TINY, Checkpoint, ModelFamily, ModelOptions
 from ft.api.online import OnlineOptions, OnlineTrainer, Rollout
-from ft.api.optimizer import Optimizer, OptimizerOptions
+from ft.api.optimizer import (
+    LayerwiseOptimizer,
+    LayerwiseOptions,
+    Optimizer,
+    OptimizerOptions,
+)
 from ft.api.plugin import Plugin, PluginOptions, RecipePath
 from ft.api.progress import Progress
 from ft.api.proof import KnownFailure, Limit
@@ -84,6 +89,8 @@ __all__ = [
     "Kind",
     "KnownFailure",
     "Labelled",
+    "LayerwiseOptimizer",
+    "LayerwiseOptions",
     "Limit",
     "Loss",
     "Message",

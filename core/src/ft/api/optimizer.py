@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from ft.api._markers import hookimpl
+from ft.api.capability import Capabilities
 from ft.api.plugin import Plugin, PluginOptions
 
 if TYPE_CHECKING:
@@ -96,9 +98,9 @@ class Optimizer(Plugin):
 
     One that steps inside the backward pass does not accept ``gradient-accumulation``,
     ``gradient-clipping`` and ``data-parallel``, and does not provide ``step-closure``; its
-    ``step()`` may then do nothing. One that
-    switches ``requires_grad`` between blocks does not accept ``data-parallel``. All that it
-    must know to go on belongs into its ``state_dict()``, which a checkpoint keeps.
+    ``step()`` may then do nothing. :class:`LayerwiseOptimizer` leaves the choice to the user.
+    One that switches ``requires_grad`` between blocks does not accept ``data-parallel``. All
+    that it must know to go on belongs into its ``state_dict()``, which a checkpoint keeps.
     """
 
     kind = "optimizer"
@@ -160,3 +162,27 @@ class Optimizer(Plugin):
             for group in self.parameter_groups(run)
         ]
         return [group for group in (own, *others) if group["params"]]
+
+
+class LayerwiseOptions(OptimizerOptions):
+    """What an optimizer understands that can step inside the backward pass."""
+
+    layerwise: bool = Field(False, description="step inside the backward pass")
+
+
+class LayerwiseOptimizer(Optimizer):
+    """An optimizer that steps inside the backward pass where the option ``layerwise`` says so.
+
+    Each gradient is used and freed as soon as the backward pass has it (Lv et al., 2023,
+    arXiv:2306.09782), so that one is there at a time.
+    """
+
+    Options = LayerwiseOptions
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        if not self.options.layerwise:
+            return said
+        return replace(
+            said, accepts=said.accepts - Optimizer.accepts, provides=frozenset({"optimizer"})
+        )

@@ -41,8 +41,7 @@ class PerParameter(torch.optim.Optimizer):
     ) -> None:
         """Change ``parameter`` in place; without gradients, after weight decay.
 
-        ``state`` is empty the first time. Tensors in it come back from a checkpoint in the type
-        of the parameter; keep counts as plain numbers.
+        ``state`` is empty the first time. Keep counts in it as plain numbers.
         """
         raise NotImplementedError
 
@@ -57,6 +56,18 @@ class PerParameter(torch.optim.Optimizer):
         # the group is looked up now: load_state_dict puts new ones into place
         self._apply(parameter, self.param_groups[number])
         parameter.grad = None
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        # torch gives floating-point parameters states of their type; a state knows its own
+        saved, parameters = (
+            [each for group in groups for each in group["params"]]
+            for groups in (state_dict["param_groups"], self.param_groups)
+        )
+        for number, parameter in zip(saved, parameters, strict=True):
+            for name, value in state_dict["state"].get(number, {}).items():
+                if isinstance(value, Tensor):
+                    self.state[parameter][name] = value.to(parameter.device)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None

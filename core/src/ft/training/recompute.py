@@ -24,6 +24,9 @@ def checkpoint_activations(model: nn.Module, layers: bool | int = True) -> int:
             f"this model cannot recompute activations: {error}",
             hint="set trainer.gradient_checkpointing: false",
         ) from error
+    # transformers has embeddings ask for gradients, which its older way of recomputing needs;
+    # here the backward pass would only go through frozen layers below all that train
+    model.disable_input_require_grads()  # type: ignore[operator]
     able = recomputable(model)
     wanted = len(able) if layers is True else min(int(layers), len(able))
     for layer in able[wanted:]:

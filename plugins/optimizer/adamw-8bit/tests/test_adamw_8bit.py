@@ -11,7 +11,7 @@ from ft_trainer_sft import trainer
 
 def make(folder, optimizer, adapter=adapter.bind("full"), **options):  # noqa: B008
     options = {"learning_rate": 1e-2, "weight_decay": 0.1, **options}
-    quiet = {"steps": 4, "precision": "float32"}
+    quiet = {"steps": 4, "precision": "float32", "max_grad_norm": None}
     parts = [adapter, optimizer.bind("optimizer", options), trainer.bind("sft", quiet)]
     return tiny_run(folder, parts)
 
@@ -49,3 +49,12 @@ def test_8_bits_move_nearly_as_32(tmp_path):
 def test_lora_trains_with_it(tmp_path):
     losses = train(make(tmp_path, adamw_8bit, lora.bind("lora", {"rank": 8})))
     assert losses[-1] < losses[0]
+
+
+def test_layerwise_is_the_same_with_gradients_freed(tmp_path):
+    usual, layerwise = (make(tmp_path, adamw_8bit, layerwise=x) for x in (False, True))
+    assert train(usual) == train(layerwise)
+    for name, weight in weights(usual).items():
+        assert weights(layerwise)[name].equal(weight), name
+    assert all(parameter.grad is None for _, parameter in layerwise.trainable())
+    assert "gradient-clipping" not in layerwise.part("optimizer").capabilities().accepts

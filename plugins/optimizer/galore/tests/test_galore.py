@@ -5,15 +5,16 @@ from harness import tiny_run, train, weights
 from ft_adapter_full import adapter
 from ft_adapter_lora import adapter as lora
 from ft_optimizer_galore import optimizer as galore
-from ft_optimizer_galore.update import ProjectedAdam
+from ft_optimizer_galore.update import ProjectedAdam, leading
 from ft_trainer_sft import trainer
 
 ADAM = {"betas": (0.9, 0.999), "epsilon": 1e-8}
-PLAIN = dict.fromkeys(("rank", "update_gap", "scale", "side"))
+PLAIN = dict.fromkeys(("rank", "update_gap", "scale", "side", "decomposition"))
 
 
 def projected(weight, **settings):
-    group = {"params": [weight], "rank": 2, "update_gap": 3, "scale": 0.5, **settings}
+    group = {"params": [weight], "rank": 2, "update_gap": 3, "scale": 0.5, "decomposition": "svd"}
+    group |= settings
     return ProjectedAdam([group], lr=0.1, **ADAM, **PLAIN)
 
 
@@ -70,6 +71,24 @@ def test_a_matrix_no_larger_than_the_rank_is_adamws():
     usual = torch.optim.AdamW(weights[1:], lr=0.1, weight_decay=0)
     found = stepped(projected(weights[0], side="short"), weights[0])
     torch.testing.assert_close(found, stepped(usual, weights[1]), rtol=0, atol=1e-6)
+
+
+def test_a_sketch_finds_nearly_the_largest_directions():
+    torch.manual_seed(3)
+    # singular values that fall slowly, as those of gradients do
+    left, right = (
+        torch.linalg.qr(torch.randn(200, 200))[0],
+        torch.linalg.qr(torch.randn(300, 200))[0],
+    )
+    sizes = 1 / torch.arange(1, 201) ** 0.7
+    matrices = torch.stack([left * sizes @ right.mT, -(left * sizes) @ right.mT])
+    exact, near, again = (leading(matrices, 20, how) for how in ("svd", "sketch", "sketch"))
+    torch.testing.assert_close(near.mT @ near, torch.eye(20).expand(2, -1, -1), rtol=0, atol=1e-5)
+    energy = [float((basis.mT @ matrices).square().sum()) for basis in (near, exact)]
+    assert 0.99 < energy[0] / energy[1] <= 1.00001
+    assert again.equal(near)
+    # in order: what the first ones reach, alone
+    assert float((near[0, :, 0] @ matrices[0]).norm()) == pytest.approx(1, rel=1e-3)
 
 
 def make(folder, adapter, **options):

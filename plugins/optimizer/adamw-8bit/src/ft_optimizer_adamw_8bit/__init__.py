@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from ft.api import Field, Optimizer, OptimizerOptions, Run, hookimpl
+from ft.api import Field, LayerwiseOptimizer, LayerwiseOptions, Run, hookimpl
 
 if TYPE_CHECKING:
     import torch
 
 
-class AdamW8bit(Optimizer):
+class AdamW8bit(LayerwiseOptimizer):
     """AdamW whose moments have 8 bits, with a scale for each 256 of them.
 
     For a quarter of AdamW's memory at its quality. Tensors of less than 4,096 numbers and
     embeddings, whose gradients are uneven, keep moments of 32 bits.
+
+    With ``layerwise`` each gradient is used in the backward pass and freed: the memory of
+    gradients goes too, and with it accumulation, clipping by norm and more than one process.
     """
 
     paper = "arXiv:2110.02861"
 
-    class Options(OptimizerOptions):
+    class Options(LayerwiseOptions):
         betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the two moments")
         epsilon: float = Field(1e-8, gt=0, description="added to the denominator")
+
+    samples = ({}, {"layerwise": True})
 
     bits: ClassVar[int] = 8
     is_paged: ClassVar[bool] = False
@@ -54,6 +59,7 @@ class AdamW8bit(Optimizer):
             eps=self.options.epsilon,
             # a CPU's memory has nowhere to go
             is_paged=self.is_paged and run.device.type != "cpu",
+            in_backward=self.options.layerwise,
         )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ft.api import Capabilities, Field, Optimizer, OptimizerOptions, Run, hookimpl
+from ft.api import Field, LayerwiseOptimizer, LayerwiseOptions, Run, hookimpl
 
 if TYPE_CHECKING:
     import torch
 
 
-class Apollo(Optimizer):
+class Apollo(LayerwiseOptimizer):
     """Gradient steps whose size AdamW finds, for each channel, in a small random projection.
 
     For training all weights with little state: the moments of an m by n matrix have ``rank``
@@ -23,17 +23,14 @@ class Apollo(Optimizer):
     """
 
     paper = "arXiv:2412.05270"
-    accepts = frozenset()
-    provides = frozenset({"optimizer"})
 
-    class Options(OptimizerOptions):
+    class Options(LayerwiseOptions):
         rank: int = Field(256, ge=1, description="rows of the projected gradient")
         update_gap: int = Field(200, ge=1, description="steps before the projection is another")
         scale: float = Field(1.0, gt=0, description="factor of scaled gradients (alpha)")
         growth_limit: float = Field(
             1.01, gt=1, description="how far a scaled gradient's norm may grow in a step"
         )
-        layerwise: bool = Field(False, description="step inside the backward pass")
         betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the two moments")
         epsilon: float = Field(1e-8, gt=0, description="added to the denominator")
 
@@ -44,12 +41,6 @@ class Apollo(Optimizer):
 
     def bytes_per_parameter(self) -> float:
         return 4 * 2 * min(self.options.rank, 1024) * 1024 / 1024**2
-
-    def capabilities(self) -> Capabilities:
-        said = super().capabilities()
-        if self.options.layerwise:
-            return said
-        return said.also(accepts=Optimizer.accepts, provides=Optimizer.provides)
 
     @hookimpl
     def ft_build_optimizer(self, run: Run) -> torch.optim.Optimizer:

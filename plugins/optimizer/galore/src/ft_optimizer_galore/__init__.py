@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ft.api import Capabilities, Field, Optimizer, OptimizerOptions, Run, hookimpl
+from ft.api import Field, LayerwiseOptimizer, LayerwiseOptions, Run, hookimpl
 
 if TYPE_CHECKING:
     import torch
 
+    from ft_optimizer_galore.update import ProjectedAdam
 
-class GaLore(Optimizer):
+
+class GaLore(LayerwiseOptimizer):
     """AdamW on gradients that are projected onto their largest singular directions.
 
     For training all weights with little state: the moments of an m by n matrix have rank times
@@ -23,51 +25,53 @@ class GaLore(Optimizer):
     """
 
     paper = "arXiv:2403.03507"
-    accepts = frozenset()
-    provides = frozenset({"optimizer"})
 
-    class Options(OptimizerOptions):
+    class Options(LayerwiseOptions):
         rank: int = Field(128, ge=1, description="directions that are kept of a gradient")
         update_gap: int = Field(200, ge=1, description="steps before directions are found anew")
         scale: float = Field(0.25, gt=0, description="factor of projected updates (alpha)")
         side: Literal["short", "long", "left", "right", "both"] = Field(
             "short", description="side of a matrix that is projected; left: that of its rows"
         )
-        layerwise: bool = Field(False, description="step inside the backward pass")
+        decomposition: Literal["sketch", "svd"] = Field(
+            "sketch", description="how directions are found: nearly the largest, or exactly"
+        )
         betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the two moments")
         epsilon: float = Field(1e-8, gt=0, description="added to the denominator")
 
     samples = (
         {"rank": 4, "update_gap": 10},
-        {"rank": 6, "update_gap": 10, "side": "both", "layerwise": True},
+        {"rank": 6, "update_gap": 10, "side": "both", "decomposition": "svd", "layerwise": True},
     )
+
+    moment_bytes: ClassVar[float] = 4.0
+    """Bytes of a number of a moment."""
 
     def bytes_per_parameter(self) -> float:
         rank, side = min(self.options.rank, 1024), self.options.side
         if rank == 1024:
-            return 8.0
-        if side == "both":
-            return 4 * (2 * rank**2 + 2 * rank * 1024) / 1024**2
-        return 4 * 3 * rank * 1024 / 1024**2  # two moments and the directions
+            return 2 * self.moment_bytes
+        moments = 2 * rank * (rank if side == "both" else 1024)
+        found = rank * 1024 * (2 if side == "both" else 1)
+        return (self.moment_bytes * moments + 4 * found) / 1024**2
 
-    def capabilities(self) -> Capabilities:
-        said = super().capabilities()
-        if self.options.layerwise:
-            return said
-        return said.also(accepts=Optimizer.accepts, provides=Optimizer.provides)
+    def projected_adam(self) -> type[ProjectedAdam]:
+        """The class of the optimizer, which imports torch."""
+        from ft_optimizer_galore.update import ProjectedAdam
+
+        return ProjectedAdam
 
     @hookimpl
     def ft_build_optimizer(self, run: Run) -> torch.optim.Optimizer:
-        from ft_optimizer_galore.update import ProjectedAdam
-
         options = self.options
         projected: dict[str, Any] = {
             "rank": options.rank,
             "update_gap": options.update_gap,
             "scale": options.scale,
             "side": options.side,
+            "decomposition": options.decomposition,
         }
-        return ProjectedAdam(
+        return self.projected_adam()(
             self.groups_by_matrix(run, **projected),
             in_backward=options.layerwise,
             lr=options.learning_rate,
