@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import wave
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -173,20 +175,105 @@ def test_row_that_is_not_there(ft, recipe, checkpoint, chat_rows):
         assert message in done.err
 
 
-@pytest.mark.parametrize("content", [None, b"no picture at all"])
-def test_image(refused, recipe, checkpoint, write_rows, conversation, work, content):
+def picture(width=32, height=32, mode="RGB"):
     from PIL import Image
 
-    Image.new("RGB", (32, 32)).save(work / "1.png")
+    stream = io.BytesIO()
+    Image.effect_noise((width, height), 50).convert(mode).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def huge():
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.new("1", (13_400, 13_400)).save(stream, "PNG")  # 22 kB
+    return stream.getvalue()
+
+
+def sound(samples, rate=16_000):
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as file:
+        file.setparams((1, 2, rate, samples, "NONE", ""))
+        file.writeframes(bytes(2 * samples))
+    return stream.getvalue()
+
+
+MEDIA: dict[str, tuple[str, Any, Any, tuple[str, ...]]] = {
+    "missing image": ("image", None, 1, ("no file 2.bin",)),
+    "no image": ("image", lambda: b"no picture at all", 1, ("2.bin cannot be read",)),
+    "image cut off": ("image", lambda: picture()[:-40], 1, ("2.bin cannot be read",)),
+    "huge image": ("image", huge, 1, ("179560000 pixels", "scale the image down")),
+    "image too thin": ("image", lambda: picture(1000, 2), 1, ("2.bin", "aspect ratio")),
+    "image without a place": ("image", picture, 0, ("images: has 1 entries", "0 places")),
+    "place without an image": ("image", picture, 2, ("images: has 1 entries", "2 places")),
+    "video": ("video", lambda: b"no film", 1, ("part of type video", "does not take that")),
+    "missing clip": ("audio", None, 1, ("no file 2.bin",)),
+    "no clip": ("audio", lambda: b"no sound at all", 1, ("2.bin cannot be read",)),
+    "clip cut off": ("audio", lambda: sound(900)[:1000], 1, ("cut off after 1000 of 1844 bytes",)),
+    "empty clip": ("audio", lambda: sound(0), 1, ("2.bin is too short",)),
+    "clip too long": ("audio", lambda: sound(20_000), 1, ("lasts 1.25 s", "hears 1 s")),
+}
+"""Kind of a medium, its content, how many places it has in the text, what the error says."""
+
+
+@pytest.mark.parametrize("name", MEDIA)
+def test_medium(refused, recipe, checkpoint, write_rows, conversation, work, name):
+    kind, content, places, says = MEDIA[name]
     if content is not None:
-        (work / "2.png").write_bytes(content)
-    rows = [
-        conversation([{"type": "image", "image": f"{n}.png"}, {"type": "text", "text": "?"}], "x")
-        for n in (1, 2)
-    ]
-    model = checkpoint("qwen2-5-vl", "qwen2_5_vl")
-    path = recipe(model=model, data=str(write_rows(rows)))
-    refused(path, says=("rows.jsonl row 2", "2.png"))
+        (work / "2.bin").write_bytes(content())
+    bad = {**conversation(f"<{kind}>" * places + "?", "x"), f"{kind}s": ["2.bin"]}
+    sees = ("qwen2-5-vl", "qwen2_5_vl")
+    model = checkpoint(*(("qwen2-audio", "qwen2_audio") if kind == "audio" else sees))
+    path = recipe(model=model, data=str(write_rows([conversation("Hi", "x"), bad])))
+    refused(path, says=("rows.jsonl row 2", *says))
+
+
+def test_a_clip_of_another_rate_is_resampled(ft, recipe, checkpoint, write_rows, work):
+    row = {
+        "messages": [
+            {"role": "user", "content": "<audio>?"},
+            {"role": "assistant", "content": "x"},
+        ],
+        "audios": ["clip.wav"],
+    }
+    tokens = []
+    for rate in (16_000, 8_000):
+        (work / "clip.wav").write_bytes(sound(rate // 2, rate))
+        path = recipe(
+            model=checkpoint("qwen2-audio", "qwen2_audio"), data=str(write_rows([row] * 2))
+        )
+        done = ft("data", "show", path, "--json")
+        assert done.code == 0, done.err
+        tokens.append([token["id"] for token in done.json])
+    assert tokens[0] == tokens[1]
+    assert len(tokens[0]) > 50
+
+
+TURNS = {
+    "role": ({"role": "narrator", "content": "a"}, ("messages[0].role", "narrator")),
+    "tool": ({"role": "tool", "content": "1"}, ("the result of a tool", "qwen2-audio")),
+    "reasoning": (
+        {"role": "assistant", "content": "a", "reasoning_content": "hm"},
+        ("has reasoning", "qwen2-audio"),
+    ),
+    "picture": (
+        {"role": "user", "content": [{"type": "image", "image": "1.png"}]},
+        ("no place for a part of type image",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_turn_that_the_template_cannot_render(
+    refused, recipe, checkpoint, write_rows, conversation, work, name
+):
+    turn, says = TURNS[name]
+    (work / "1.png").write_bytes(picture())
+    good = conversation("Hi", "x")
+    bad = {"messages": [turn, *good["messages"]]}
+    path = recipe(model=checkpoint("qwen2-audio", "qwen2_audio"), data=str(write_rows([good, bad])))
+    refused(path, says=("rows.jsonl row 2", *says))
 
 
 def test_images_for_a_model_that_reads_text(

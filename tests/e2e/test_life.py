@@ -114,6 +114,20 @@ def finished(tmp_path_factory, checkpoint):
     return folder
 
 
+def test_rows_to_measure_on_are_counted(finished, capsys):
+    from ft.cli import main
+
+    shorter = ["trainer.max_length=40", "trainer.over_length=truncate"]
+    assert main(["data", "prepare", str(finished / "recipe.yaml"), *shorter]) == 0
+    told = capsys.readouterr()
+    assert "all, to measure on: 6 rows" in told.err
+    assert "6 cut to the longest length" in told.err
+    report = (finished / "run" / "report.md").read_text()
+    for name, rows in (("all", 6), ("eval", 4)):
+        block = report.split(f"| rows of {name}, to measure on |")[1].split("\n\n")[0]
+        assert f"| kept | {rows} |" in block
+
+
 def test_run_folder_holds_everything(finished, checkpoint):
     run = finished / "run"
     assert {path.name for path in run.iterdir()} == {

@@ -143,6 +143,13 @@ def test_a_set_suffices_for_what_its_plugins_suggest(registry) -> None:
     assert needed | {"tracker", "engine", "exporter"} <= kinds
 
 
+def test_reinforcement_has_every_reward(registry) -> None:
+    """And something that learns from them, and prompts to answer."""
+    names = read_set("reinforcement", registry).plugins.keys()
+    rewards = {d.pyproject["project"]["name"] for d in distributions() if d.kind == "reward"}
+    assert rewards | {"ft-trainer-grpo", "ft-dataset-prompts"} <= names
+
+
 def test_everything_is_everything(registry) -> None:
     names = {d.pyproject["project"]["name"] for d in distributions()}
     assert read_set("everything", registry).plugins.keys() == names

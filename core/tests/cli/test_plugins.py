@@ -145,7 +145,64 @@ def test_info_of_a_family_shows_checkpoints(site, ft) -> None:
         "from ft.api import Checkpoint, ModelFamily\n"
         "family = ModelFamily('X', 'Y', checkpoints=(Checkpoint('y/x-1B', '1B', base=True),))\n",
     )
-    assert re.search(r"y/x-1B +1B +base", ft("plugins", "info", "model:x").out)
+    out = ft("plugins", "info", "model:x").out
+    assert re.search(r"y/x-1B +1B +base", out)
+    assert "example" not in out
+
+
+FAMILY = """
+from ft.api import ModelFamily, Template
+
+template = Template(
+    "{% for m in messages %}[{{ m.role }}]{% if m.role == 'assistant' %}"
+    "{% generation %}{{ m.content }}!{% endgeneration %}"
+    "{% else %}{{ m.content }}{{ ' and more' * 10 }}{% endif %}{{ '\\n' }}{% endfor %}",
+    stop=("!",),
+    published=("y/x",),
+)
+family = ModelFamily(
+    "X", "Y", templates=("x", "gone"), groups={"vision": "model.eye"}, accepts=("packing",)
+)
+"""
+
+
+def test_info_of_a_family_shows_a_conversation_and_what_is_learnt_of_it(
+    site, ft, monkeypatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    points = {"model:x": "ft_model_x:family", "template:x": "ft_model_x:template"}
+    site.add("ft-model-x", points, FAMILY)
+    out = ft("plugins", "info", "model:x").out
+    assert re.search(r"chat formats\n +x +as y/x\n +gone\n", out)
+    assert re.search(r"parts\n +vision +model.eye", out)
+    assert "\n    [system]Be brief. and more" in out
+    assert "\n    [assistant]\n  + A small animal.!\n    ⏎\n" in out
+    assert "example of x" in out
+    assert "a call" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.index("example of x") < out.index("accepts") < out.index("\noptions")
+    family = json.loads(ft("plugins", "info", "model:x", "--json").out)["family"]
+    learnt = [text for text, trained in family["example"]["lines"] if trained]
+    assert learnt == ["A small animal.!", "Another one.!"]
+    whole = "".join(text for text, _ in family["example"]["lines"])
+    assert whole.count("⏎") == 5
+
+
+def test_info_of_a_family_shows_a_call_of_a_tool(site, ft) -> None:
+    calling = """
+class Calling(Template):
+    provides = Template.provides | {"tools"}
+
+template = Calling(
+    "{% for m in messages %}{{ m.role }} {% generation %}{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}{{ c.function.name }}({{ c.function.arguments.word }})"
+    "{% endfor %}</s>{% endgeneration %}{% endfor %}"
+)
+family = ModelFamily("X", "Y", templates="x")
+"""
+    points = {"model:x": "ft_model_x:family", "template:x": "ft_model_x:template"}
+    site.add("ft-model-x", points, f"from ft.api import ModelFamily, Template\n{calling}")
+    assert "a call of a tool:\n  + find(cat)</s>\n" in ft("plugins", "info", "model:x").out
 
 
 def test_info_of_what_cannot_be_loaded(every_state, ft) -> None:

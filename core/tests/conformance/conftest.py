@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ft.conformance.outcome import Outcome
-from ft.conformance.session import Limits, prove
+from ft.conformance.process import Limits
+from ft.conformance.session import prove
 from ft.plugins.index import read_index
 
 MUTANTS = Path(__file__).parent / "mutants"

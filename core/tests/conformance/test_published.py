@@ -162,9 +162,12 @@ class TestTheConversations:
         assert ("assistant", "user") in roles
         assert max(len(turn.tool_calls) for c in found for turn in c.messages) == 2
 
-    def test_with_media_have_images_and_videos(self):
-        parts = [p.type for c in conversations_with_media() for t in c.messages for p in t.media]
-        assert {*parts} == {"image", "video"}
+    def test_with_media_have_images_and_videos_and_sound(self):
+        def kinds(examples):
+            return {part.type for c in examples for turn in c.messages for part in turn.media}
+
+        assert kinds(conversations_with_media()) == {"image", "video"}
+        assert kinds(conversations_with_media(sound=True)) == {"image", "video", "audio"}
 
     def test_are_described_in_a_line(self):
         assert describe(dialog("Yes.")) == "[user 'Question 1?', assistant 'Yes.']"

@@ -144,14 +144,14 @@ def test_processes_of_earlier_plugins_end(monkeypatch) -> None:
     from ft.conformance.check import checks
     from ft.plugins.policy import installed_index
 
-    monkeypatch.setattr(kit, "_workers", {})
+    monkeypatch.setattr(kit, "_sessions", {})
     records = [r for r in installed_index().records if r.kind == "tracker" or r.kind == "source"]
     made = []
     for record in records[: kit.KEPT + 1]:
-        made.append(kit._worker(record, light=True))
+        made.append(kit._session(record, light=True))
         assert made[-1].run(checks()["every.imports"]).status == "passed"
-    assert [worker._process is None for worker in made] == [True] + [False] * kit.KEPT
-    again = kit._worker(records[0], light=True)
+    assert [session._worker.is_started for session in made] == [False] + [True] * kit.KEPT
+    again = kit._session(records[0], light=True)
     assert again.run(checks()["every.imports"]).status == "passed"
-    for worker in [*made, again]:
-        worker.stop()
+    for session in [*made, again]:
+        session.stop()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ft.conformance.process import Limits
 from ft.conformance.report import PluginReport
-from ft.conformance.session import LOST, Limits, prove
+from ft.conformance.session import LOST, prove
 from ft.plugins.index import read_index
 
 HEADERS = "License-Expression: Apache-2.0\nRequires-Python: >=3.11\n"
@@ -130,3 +132,12 @@ def test_one_that_cannot_be_loaded_is_not_tried(reports: Any, site: Any) -> None
     assert report.level is None
     assert {o.status for o in report.outcomes} == {"failed"}
     assert all("needs ft-core>=7,<8" in o.message for o in report.outcomes)
+
+
+def test_what_is_not_as_it_was_locked_fails_for_that_reason(site) -> None:
+    site.adapter("sealed")
+    (record,) = read_index([str(site.path)]).records
+    sealed = replace(record, seal="sha256:0", sealed_by="pylock.toml:4")
+    (report,) = prove([sealed], level=0)
+    said = "it cannot be loaded: denied: the RECORD of ft-adapter-sealed is not the one that was"
+    assert {outcome.message[: len(said)] for outcome in report.failures} == {said}

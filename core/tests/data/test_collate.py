@@ -15,6 +15,7 @@ def run(attention="sdpa", pad=0):
         parts=lambda kind: [],
         tokenizer=SimpleNamespace(pad_token_id=pad, eos_token_id=7),
         config=SimpleNamespace(_attn_implementation=attention),
+        family=SimpleNamespace(padded_media=frozenset({"padded"}), joined_media={"joined": -1}),
     )
 
 
@@ -83,6 +84,22 @@ def test_media_are_joined_in_the_order_of_rows():
     odd = Encoded([1, 2], [0, 1], media={"pixel_values": torch.zeros(1, 5)})
     with pytest.raises(RunError, match="pixel_values"):
         collate(run(), [rows[0], odd])
+
+
+def test_media_of_other_sizes_get_zeros_behind_where_the_family_says_so():
+    rows = [
+        Encoded([1, 2], [0, 1], media={"padded": torch.ones(*shape)})
+        for shape in ((1, 2, 3), (2, 3, 1))
+    ]
+    found = collate(run(), rows)["padded"]
+    assert found.shape == (3, 3, 3)
+    assert found[0].tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0]]
+    assert found[1:].tolist() == [[[1, 0, 0]] * 3] * 2
+
+
+def test_media_follow_one_another_along_the_dimension_that_the_family_says():
+    rows = [Encoded([1, 2], [0, 1], media={"joined": torch.full((1, 2, n), n)}) for n in (1, 2)]
+    assert collate(run(), rows)["joined"].tolist() == [[[1, 2, 2]] * 2]
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

@@ -193,6 +193,8 @@ def test_split_rows_count_as_several(make_run, world):
     assert len(rows) == rows.report.kept > 2
     assert rows[0].origin.row == 20
     assert rows.report.chosen == 2
+    assert rows.report.split > 0 == rows.report.truncated
+    assert f"{rows.report.split} longer ones cut into several rows" in rows.report.text()
 
 
 def test_generators_are_where_they_were(world):

@@ -1,10 +1,7 @@
-import base64
-import io
 from array import array
 from types import SimpleNamespace
 
 import pytest
-from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -12,7 +9,6 @@ from ft.api import Encoded, InputError, Origin, Part, Rendered
 from ft.data.offsets import token_weights
 from ft.data.tokenize import (
     _encode_media,
-    _open_image,
     _shift,
     encode_text,
     tokenize,
@@ -165,37 +161,6 @@ def test_spans_move_with_the_placeholders_before_them():
     ]
 
 
-class TestImages:
-    def bytes_of(self, form="PNG"):
-        stream = io.BytesIO()
-        Image.effect_noise((64, 64), 50).save(stream, form)
-        return stream.getvalue()
-
-    def test_all_forms_open_as_rgb(self, tmp_path):
-        data = self.bytes_of()
-        path = tmp_path / "a.png"
-        path.write_bytes(data)
-        url = "data:image/png;base64," + base64.b64encode(data).decode()
-        for source in (data, path, str(path), url, Image.open(path)):
-            image = _open_image(source, ORIGIN)
-            assert image.mode == "RGB"
-            assert image.size == (64, 64)
-
-    @pytest.mark.parametrize("form", ["PNG", "JPEG"])
-    def test_a_truncated_image_is_an_error_with_row_and_file(self, tmp_path, form):
-        path = tmp_path / "half.img"
-        data = self.bytes_of(form)
-        path.write_bytes(data[: len(data) // 2])
-        with pytest.raises(InputError, match=r"half\.img") as caught:
-            _open_image(path, ORIGIN)
-        assert caught.value.where == "a.json row 7"
-
-    @pytest.mark.parametrize("source", ["nowhere.png", b"no image", "data:image/png;base64,!!"])
-    def test_what_cannot_be_read_is_an_error(self, source):
-        with pytest.raises(InputError, match="cannot be read"):
-            _open_image(source, ORIGIN)
-
-
 def test_features_of_a_medium_are_never_trained(run):
     """``<img>`` stands for three features, in a text that is trained on as a whole."""
     text, grown = "Look: <end> Yes.", "Look: <end><end><end> Yes."
@@ -211,6 +176,36 @@ def test_features_of_a_medium_are_never_trained(run):
     end = run.tokenizer.convert_tokens_to_ids("<end>")
     assert [w for i, w in zip(row.input_ids, row.weights, strict=True) if i == end] == [0.0] * 3
     assert sum(row.weights) == len(row) - 3
+
+
+def processor_of(run, *lengths, error=None):
+    """Replaces the first characters of a text by as many as each of ``lengths`` says."""
+    spans = [{"span": (n, n + 1), "new_span": (n, n + end)} for n, end in enumerate(lengths)]
+
+    def processor(**arguments):
+        if error:
+            raise error
+        out = run.tokenizer(arguments["text"], return_tensors="pt", return_offsets_mapping=True)
+        return {**out, "text_replacement_offsets": [spans]}
+
+    return SimpleNamespace(tokenizer=run.tokenizer, processor=processor)
+
+
+class TestRefusals:
+    def refused(self, run, *sources):
+        row = Rendered("abc", media=[Part("video", source=s) for s in sources], origin=ORIGIN)
+        with pytest.raises(InputError) as caught:
+            _encode_media(run, row)
+        assert caught.value.where == "a.json row 7"
+        return str(caught.value)
+
+    def test_a_medium_without_a_feature(self, run):
+        said = self.refused(processor_of(run, 1, 0), "long.mp4", "short.mp4")
+        assert "the video short.mp4 is too short" in said
+
+    def test_what_the_processor_cannot_take(self, run):
+        said = self.refused(processor_of(run, error=KeyError("frames")), "odd.mp4", b"x")
+        assert "refuses the media of the row (odd.mp4, given as bytes): 'frames'" in said
 
 
 def test_plain_text_of_a_media_model_has_its_columns(run):

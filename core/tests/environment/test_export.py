@@ -79,6 +79,16 @@ def test_markers_and_local_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert json.loads(text)["components"][0]["purl"] == "pkg:pypi/a@1%2Bcpu"
 
 
+def test_requirements_are_not_written_without_a_hash(desk, capsys: pytest.CaptureFixture) -> None:
+    desk.lock()
+    desk.remove_hash()
+    capsys.readouterr()
+    assert main(["env", "export", "--format", "requirements"]) == 2
+    said = capsys.readouterr()
+    assert "ft-adapter-made has no hash for ft_adapter_made-0.1.0" in said.err
+    assert said.out == ""
+
+
 @pytest.mark.parametrize("form", ["requirements", "constraints", "cyclonedx"])
 def test_what_has_no_version(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture

@@ -105,6 +105,17 @@ def test_a_plugin_with_a_pth_file(synced, told) -> None:
     assert told() == [("ft-adapter-made", "start-up", "made.pth")]
 
 
+def test_so_is_one_of_a_plugin_that_is_not_in_the_lock(synced, told) -> None:
+    points = "[ft.adapter]\nmore = more:plugin\n"
+    files = {"more.py": "", "more.pth": "import more\n"}
+    synced.wheel("ft-adapter-more", files, entry_points=points)
+    synced.install("ft-adapter-more")
+    assert told() == [
+        ("ft-adapter-more", "not-locked", ""),
+        ("ft-adapter-more", "start-up", "more.pth"),
+    ]
+
+
 def test_a_pth_file_of_nobody(synced, told) -> None:
     (synced.site() / "zero.pth").write_text("import other\n")
     assert told() == [("the environment", "start-up", "zero.pth")]

@@ -111,8 +111,18 @@ def test_a_turn_end_without_a_loss_is_refused(checkpoint, jinja, message):
 def test_a_stop_of_several_tokens_is_told(checkpoint):
     run = make(checkpoint, GOOD.replace(END, "[over]"))
     run.part("template").stop = ("[over]",)
+    run.tokenizer.chat_template = None
     look_at_turn_ends(run, TALKS, encoded(run))
     assert any("[over], which is several tokens" in line for line in run.progress.lines)
+
+
+def test_a_template_of_other_tokens_than_the_checkpoints_own_is_refused(checkpoint):
+    run = make(checkpoint, GOOD.replace(END, "[over]"))
+    run.part("template").stop = ("[over]",)
+    assert run.tokenizer.chat_template
+    with pytest.raises(InputError, match=r"chat template of its own: they disagree") as caught:
+        look_at_turn_ends(run, TALKS, encoded(run))
+    assert "new_tokens: {'[over]'" in str(caught.value.hint)
 
 
 def test_ends_of_stretches():
@@ -158,6 +168,15 @@ def test_rows_that_would_be_cut(checkpoint, tmp_path):
         assert f"50% have up to {sorted(whole)[49]} tokens" in e.value.message
         assert f"trainer.max_length: {sorted(whole)[98]} holds 99 %" in e.value.hint
     report(dropped=5)
+    refuse_cut(run, [part])
+    # what the hint says is enough, where the share has more digits than it
+    run.data.report.chosen = 300
+    run.data.report.dropped[LONG] = 29
+    with pytest.raises(InputError) as e:
+        refuse_cut(run, [part])
+    assert "trainer.max_cut: 0.10 goes on" in e.value.hint
+    run = make(checkpoint, max_length=64, max_cut=0.29)
+    report(dropped=29)  # 0.29 * 100 is less than 29 in floats
     refuse_cut(run, [part])
     run = make(checkpoint, max_length=64, max_cut=1.0)
     report(dropped=lost)

@@ -180,7 +180,10 @@ def test_a_tampered_file(site, tmp_path: Path) -> None:
     locked(site, tmp_path / "ran")
     file = site.path / "made_sealed.py"
     file.write_text(file.read_text().replace("Adapter()", "Adapter( )"))
-    assert "made_sealed.py is not the file that was locked" in refusal(site)
+    said = (
+        "made_sealed.py is not the file that was locked (pylock.toml:4, which ft.toml:2 asks for)"
+    )
+    assert said in refusal(site)
     assert not (tmp_path / "ran").exists()
 
 

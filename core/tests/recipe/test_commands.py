@@ -96,14 +96,14 @@ def test_matrix(world, invoke):
         "        nf4\n"
         "  full  ✗1\n"
         "  lora  ✓\n"
-        "  1  With quantizer:nf4 the run has base weights in a quantized form\n"
-        "     (quantized-base), which adapter:full does not accept.\n"
+        "  1  With the quantizer the run has base weights in a quantized form\n"
+        "     (quantized-base), which the adapter does not accept.\n"
         "\n"
         "trainer × adapter\n"  # noqa: RUF001
         "       full  lora\n"
         "  dpo  ✗1    ✓\n"
         "  sft  ✓     ✓\n"
-        "  1  trainer:dpo needs adapter weights that can be switched off and swapped\n"
+        "  1  The trainer needs adapter weights that can be switched off and swapped\n"
         "     (switchable-adapter), and no other part of the recipe brings that.\n"
     )
 
@@ -116,6 +116,8 @@ def test_matrix_of_other_kinds(world, invoke):
     assert str(invoke(matrix, "--kinds", "trainer,optimiser").exception) == (
         "no part of a recipe is a optimiser\n  did you mean optimizer?"
     )
+    late = invoke(matrix, "--only", "adapter:lora").exception
+    assert str(late) == "--only, --results and --jobs are about pairs that run\n  add --run"
     assert "--kinds takes two kinds" in str(invoke(matrix, "--kinds", "trainer").exception)
     assert "no usable reward plugin" in invoke(matrix, "--kinds", "reward,trainer").stdout
 

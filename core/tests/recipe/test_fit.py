@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ft.api import Adapter, Capabilities, Kernel, Plugin, Reward, Trainer, TrainerOptions
+from ft.api import Adapter, Capabilities, Kernel, Optimizer, Plugin, Reward, Trainer, TrainerOptions
 from ft.errors import PluginError
 from ft.recipe.alternatives import nearest
 from ft.recipe.fit import misfits
@@ -56,6 +56,17 @@ def test_an_option_is_switched_before_a_part_is_replaced(world):
         "adapter:packless does not accept."
     ]
     assert edits == [("trainer.packing: false instead of true", "trainer.packing=false")]
+
+
+def test_an_option_without_a_value_may_be_what_fits(world):
+    class Immediate(Optimizer):
+        accepts = frozenset({"gradient-accumulation"})
+
+    world.plugins["optimizer:immediate"] = Immediate()
+    text = HEAD + "adapter: full\noptimizer: immediate\ntrainer: {name: sft, epochs: 2}\n"
+    found, edits = judge(world, text)
+    assert "a bound on the gradient norm" in found[0]
+    assert edits == [("set trainer.max_grad_norm: null", "trainer.max_grad_norm=null")]
 
 
 def test_a_trainer_must_accept_its_own_packing(world):

@@ -65,6 +65,43 @@ def test_suggestions_give_way_to_the_recipe(world):
     assert origins(resolved)["optimizer"] == "recipe.yaml:5"
 
 
+SET = """\
+summary = "What we train with"
+[options."adapter:lora"]
+rank = 4
+[options."optimizer:adamw"]
+learning_rate = 0.5
+[options."optimizer:muon"]
+learning_rate = 0.25
+"""
+OF_THE_SET = "the set set.toml of ft.toml:2"
+
+
+def test_the_set_of_a_team_gives_defaults(world):
+    """They count before what plugins suggest, and the recipe before them; in any mode."""
+    (world.folder / "ft.toml").write_text('[env]\nset = "set.toml"\n')
+    (world.folder / "set.toml").write_text(SET)
+    resolved = world.resolve(GOOD)
+    assert (values(resolved)["adapter.rank"], origins(resolved)["adapter.rank"]) == (4, OF_THE_SET)
+    assert values(resolved)["optimizer.learning_rate"] == 0.5
+    assert origins(resolved)["optimizer.learning_rate"] == OF_THE_SET
+    resolved = world.resolve(GOOD + "optimizer: {learning_rate: 0.1}\n", "adapter.rank=8")
+    assert values(resolved)["optimizer.learning_rate"] == 0.1
+    assert origins(resolved)["adapter.rank"] == "the command line"
+    assert values(world.resolve(GOOD + "optimizer: muon\n"))["optimizer.learning_rate"] == 0.25
+
+
+def test_what_is_wrong_with_a_set_is_told_with_its_place(world):
+    (world.folder / "ft.toml").write_text('[env]\nset = "set.toml"\n')
+    assert "set.toml: cannot be read" in world.error(GOOD)
+    (world.folder / "set.toml").write_text(SET.replace("rank = 4", "rank = 0"))
+    assert world.error(GOOD).startswith(f"{OF_THE_SET}: adapter.rank: input should be greater")
+    (world.folder / "set.toml").write_text(SET.replace("rank = 4", "ranc = 4"))
+    assert world.error(GOOD).startswith(f"{OF_THE_SET}: adapter.ranc")
+    (world.folder / "ft.toml").write_text('[env]\nset = "nobodys"\n')
+    assert world.error(GOOD).startswith("ft.toml:2: no registry has a set 'nobodys'")
+
+
 def test_suggested_lists_are_added(world):
     resolved = world.resolve(GOOD + "trackers: board\n")
     assert [t.name for t in resolved.selection.all("tracker")] == ["board", "lines"]

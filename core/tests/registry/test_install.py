@@ -61,6 +61,13 @@ def test_so_is_what_no_registry_lists(catalogue: Catalogue) -> None:
         distributions_to_add(["requests"], catalogue)
 
 
+def test_a_bare_name_is_told_with_its_kind(catalogue: Catalogue) -> None:
+    """It might be the distribution of somebody else, who is not to be trusted for it."""
+    with pytest.raises(InputError, match=r"name of a plugin.*\n.*did you mean adapter:lora\?"):
+        distributions_to_add(["lora"], catalogue)
+    assert distributions_to_add(["lora"], catalogue, unlisted=True) == ["lora"]
+
+
 @pytest.mark.parametrize(
     "name", ["./here", "-e.", "--index=x", "a b", "ft-adapter-lor\N{CYRILLIC SMALL LETTER A}", ""]
 )
@@ -144,6 +151,8 @@ def test_removal(site) -> None:
         distributions_to_remove(["adapter:base"], index)
     assert "ft plugins remove ft-adapter-base ft-adapter-more" in str(raised.value)
     assert distributions_to_remove(["adapter:damaged"], index) == ["ft-adapter-damaged"]
+    with pytest.raises(InputError, match=r"did you mean adapter:base\?"):
+        distributions_to_remove(["base"], index)
     for name in ("pip", "adapter:gone", "ft-core"):
         with pytest.raises(InputError, match=f"no installed plugin is {name}"):
             distributions_to_remove([name], index)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from harness import changed, train, weights
@@ -66,6 +68,26 @@ def test_stopping_keeps_a_checkpoint_from_before_and_names_it(make):
     assert kept[0] == "step-000015"  # the last of the healthy ones
     assert "the checkpoint of step 15 is from before" in error.value.hint
     assert "--step 15 optimizer.learning_rate=1.7e-02" in error.value.hint
+
+
+class Ruins(Kernel):
+    """Writes weights at a step that no later loss survives."""
+
+    @hookimpl
+    def ft_step_taken(self, run):
+        if run.state.step == 6:
+            for _, parameter in run.trainable():
+                parameter.data.fill_(float("nan"))
+
+
+def test_the_checkpoint_of_a_loss_that_is_no_number_is_none_of_its_weights(make):
+    run = make("adamw", Ruins().bind("ruins"), steps=20, save_every=1)
+    with pytest.raises(RunError, match="the loss is nan") as error:
+        train(run)
+    named = int(re.search(r"--step (\d+)", error.value.hint)[1])
+    again = make("adamw", steps=named + 1)
+    train(again, run.folder / "checkpoints" / f"step-{named:06}")
+    assert again.state.step == named + 1
 
 
 def test_an_exploding_gradient_is_told(make):

@@ -1,7 +1,8 @@
 """The work through ft's pipeline, from a recipe on, as ``ft train`` does it.
 
 ``settings`` are keys of the recipe. A mapping changes the part that stands there; one with another
-name, and anything else, replaces it: ``{"trainer": {"gradient_checkpointing": true}}``.
+name, and anything else, replaces it: ``{"trainer": {"gradient_checkpointing": true}}``. The
+string ``null`` stands for nothing.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ def recipe(job: Work) -> dict[str, Any]:
         same = isinstance(part, dict) and isinstance(value, dict)
         same = same and value.get("name", part.get("name")) == part.get("name")
         made[key] = {**part, **value} if same else value
-    return made
+    # TOML, in which the settings are written, has no null
+    return json.loads(json.dumps(made).replace('"null"', "null"))
 
 
 def train(job: Work, steps: Steps) -> None:

@@ -54,7 +54,7 @@ from ft.api.state import Process, State
 from ft.api.template import Template, TemplateOptions
 from ft.api.tracker import Tracker
 from ft.api.trainer import Batch, Loss, Predictions, TokenLosses, Trainer, TrainerOptions
-from ft.api.video import VideoFamily
+from ft.api.video import TorchvisionFamily, VideoFamily
 from ft.errors import FtError, InputError, PluginError, RowError, RunError
 from ft.kinds import KINDS, Kind
 
@@ -131,6 +131,7 @@ __all__ = [
     "Text",
     "TokenLosses",
     "ToolCall",
+    "TorchvisionFamily",
     "Tracker",
     "Trainer",
     "TrainerOptions",

@@ -51,6 +51,8 @@ VOCABULARY: dict[str, Capability] = {
         Capability("virtual-tokens", "learned tokens before each sequence", ("trainer",)),
         Capability("frozen-base", "a base model whose own weights stay as they are"),
         Capability("switchable-adapter", "adapter weights that can be switched off and swapped"),
+        Capability("several-adapters", "room for several adapters on one base"),
+        Capability("low-rank-factors", "a LoRA's factors A and B beside its layers"),
         Capability("starts-at-base", "an update that changes nothing before the first step"),
         Capability("mergeable", "an update that can be added into the base weights"),
         # how the data is laid out
@@ -66,10 +68,12 @@ VOCABULARY: dict[str, Capability] = {
             "gradient-checkpointing", "activations recomputed backward", ("kernel", "trainer")
         ),
         Capability("step-closure", "a step that evaluates the loss again when asked to"),
+        Capability("whole-gradients", "the gradient of every trained weight after each step"),
         Capability("gradient-accumulation", "several backward passes in a step", ("optimizer",)),
         Capability("gradient-clipping", "a bound on the gradient norm", ("optimizer",)),
         Capability("attention-kernel", "an attention kernel of its own", exclusive=True),
         Capability("approximate-attention", "training under another attention than the model's"),
+        Capability("extra-loss", "a loss that other parts may add a term to"),
         Capability("loss-kernel", "a fused loss", accepted_by=("trainer",), exclusive=True),
         Capability(
             "label-smoothing", "a part of each loss spread over the vocabulary", ("kernel",)

@@ -232,7 +232,8 @@ def ft_add_adapter(run: Run, model: nn.Module, name: str, folder: Path | None) -
     """Put one more adapter on the same base (adapter; first result).
 
     From ``folder`` where given, frozen then; fresh and trainable otherwise. Needed by
-    trainers whose roles share one base model. Returns true when done.
+    trainers whose roles share one base model. Returns true when done. An adapter that does it
+    provides ``several-adapters``.
     """
 
 
@@ -244,6 +245,19 @@ def ft_use_adapter(
 
     Returns a context manager; at its exit the former adapter is active again. What trains
     and what is frozen stays as it was, inside and afterwards.
+    """
+
+
+@hookspec(firstresult=True)
+def ft_combine_adapters(
+    run: Run, model: nn.Module, weights: Sequence[float], method: str, density: float | None
+) -> bool | None:
+    """Make one adapter of all on this base, by weight, and use it (adapter; first result).
+
+    ``weights`` are in the order in which the adapters were put on it. ``method`` is the
+    adapter's own word for how; ``density`` the share of each update that is kept, for methods
+    that prune. Raises :class:`ft.api.InputError` for what cannot be combined. Returns true when
+    done.
     """
 
 
@@ -416,8 +430,9 @@ def ft_compute_loss(run: Run, model: nn.Module, batch: Batch) -> Loss | None:
 def ft_extra_loss(run: Run, outputs: Any, batch: Batch) -> Tensor | None:
     """A further term of the loss, a mean over the micro batch (all, added).
 
-    Fires with the model's ``outputs`` where a trainer hands them on in ``Loss.outputs``: the
-    balance of a router, say. Core multiplies the scalar by the units of the micro batch.
+    Fires with the model's ``outputs`` where a trainer hands them on in ``Loss.outputs``, and so
+    provides ``extra-loss``: the balance of a router, say. Core multiplies the scalar by the
+    units of the micro batch.
     """
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ft.api._markers import hookimpl
-from ft.api.plugin import Plugin, PluginOptions
+from ft.api.plugin import Plugin, PluginOptions, RecipePath
 from ft.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ class ModelOptions(PluginOptions):
     """What a recipe may say of the model beside its source."""
 
     revision: str | None = Field(None, description="branch, tag or commit of the source")
+    merged: list[RecipePath] = Field(
+        default_factory=list,
+        description="finished runs whose adapters are merged into the model first, in this order",
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="type of the weights in memory; auto follows device and adapter"
     )
@@ -81,6 +85,18 @@ class ModelOptions(PluginOptions):
         None, gt=0, description="round the vocabulary up to a multiple, such as 64; unset: exact"
     )
 
+    @field_validator("merged")
+    @classmethod
+    def _are_adapters(cls, folders: list[Any]) -> list[Any]:
+        for folder in folders:
+            if not ((folder / "resolved.yaml").is_file() and (folder / "result").is_dir()):
+                raise ValueError(f"no finished run lies in {folder}")
+            if (folder / "result" / "config.json").is_file():
+                raise ValueError(
+                    f"the result of {folder} is a whole model: give {folder / 'result'} as source"
+                )
+        return folders
+
 
 class ModelFamily(Plugin):
     """A model family, mostly data.
@@ -94,7 +110,11 @@ class ModelFamily(Plugin):
     ``fused_experts`` are parameter names of experts that live in one tensor; ``tiny`` are
     sizes, by model type, that a small test model needs beside those of :data:`TINY`;
     ``media_tokens`` are the tokens of images, clips and videos by the names that the processor
-    has for them (``{"image_token": "<|image_pad|>"}``), which a test tokenizer has as well.
+    has for them (``{"image_token": "<|image_pad|>"}``), which a test tokenizer has as well;
+    ``padded_media`` are outputs of the processor that differ in size from row to row
+    (``pixel_values``) and are filled up with zeros behind, as it does within a row, where rows
+    are batched; ``joined_media`` are those whose rows follow one another along another dimension
+    than the first (``{"pixel_values": -1}``).
 
     ``accepts`` are capabilities that are proved for the family. A new one accepts nothing;
     ``packing`` is for one whose documents in a shared sequence do not see each other.
@@ -120,6 +140,8 @@ class ModelFamily(Plugin):
         processor_options: Mapping[str, Any] | None = None,
         tiny: Mapping[str, Mapping[str, Any]] | None = None,
         media_tokens: Mapping[str, str] | None = None,
+        padded_media: Sequence[str] = (),
+        joined_media: Mapping[str, int] | None = None,
         accepts: Sequence[str] | None = None,
         provides: Sequence[str] | None = None,
     ):
@@ -134,6 +156,8 @@ class ModelFamily(Plugin):
         self.processor_options = dict(processor_options or {})
         self.tiny = dict(tiny or {})
         self.media_tokens = dict(media_tokens or {})
+        self.padded_media = frozenset(padded_media)
+        self.joined_media = dict(joined_media or {})
         if accepts is not None:
             self.accepts = frozenset(accepts)  # type: ignore[misc]
         if provides is not None:

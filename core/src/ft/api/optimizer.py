@@ -97,15 +97,16 @@ class Optimizer(Plugin):
     of it.
 
     One that steps inside the backward pass does not accept ``gradient-accumulation``,
-    ``gradient-clipping`` and ``data-parallel``, and does not provide ``step-closure``; its
-    ``step()`` may then do nothing. :class:`LayerwiseOptimizer` leaves the choice to the user.
-    One that switches ``requires_grad`` between blocks does not accept ``data-parallel``. All
-    that it must know to go on belongs into its ``state_dict()``, which a checkpoint keeps.
+    ``gradient-clipping`` and ``data-parallel``, and provides neither ``step-closure`` nor
+    ``whole-gradients``; its ``step()`` may then do nothing. :class:`LayerwiseOptimizer` leaves
+    the choice to the user. One that switches ``requires_grad`` between blocks does not accept
+    ``data-parallel`` and does not provide ``whole-gradients``. All that it must know to go on
+    belongs into its ``state_dict()``, which a checkpoint keeps.
     """
 
     kind = "optimizer"
     Options = OptimizerOptions
-    provides = frozenset({"optimizer", "step-closure"})
+    provides = frozenset({"optimizer", "step-closure", "whole-gradients"})
     accepts = frozenset({"gradient-accumulation", "gradient-clipping", "data-parallel"})
 
     def bytes_per_parameter(self) -> float:

@@ -33,7 +33,8 @@ class Run:
 
     ``folder`` is the run folder, ``source`` the model as the recipe names it, ``seed`` the
     run's seed. ``full_precision`` says that a base whose checkpoint is quantized is loaded with
-    plain weights, as for an export. Filled in as the pipeline goes: ``process`` and ``device``;
+    plain weights, as for an export; ``base`` is a model that the next :meth:`load_base` gives in
+    the place of a fresh one. Filled in as the pipeline goes: ``process`` and ``device``;
     ``model_folder`` (the resolved checkpoint), ``config``, ``processor`` and ``tokenizer``,
     with ``new_tokens`` (text to id) that an adapter has to train; ``data`` and ``eval_data``
     (encoded rows); ``model`` (adapted, not wrapped), ``modules`` (trained beside it),
@@ -58,6 +59,7 @@ class Run:
         self.device: torch.device
         self.weight_dtype: torch.dtype
         self.full_precision = False
+        self.base: nn.Module | None = None
         self.model_folder: Path
         self.config: PretrainedConfig
         self.processor: Any = None
@@ -218,6 +220,23 @@ class Run:
     def load_result(self) -> nn.Module:
         """Load what this run trained, from its folder, onto a freshly loaded base."""
         return self.hook.ft_restore_model(run=self, folder=self.folder / "result")
+
+    def load_combined(
+        self,
+        others: Sequence[Path],
+        weights: Sequence[float],
+        method: str,
+        density: float | None = None,
+    ) -> nn.Module:
+        """What this run and ``others`` trained on the same base, as one adapter on it.
+
+        ``weights`` has one more than ``others``: this run's own comes first. ``method`` and
+        ``density`` are as in :func:`ft_combine_adapters`. Raises :class:`ft.api.InputError`
+        where another was trained on another base, or adapters of this kind cannot be combined.
+        """
+        from ft.pipeline.merged import load_combined
+
+        return load_combined(self, others, weights, method, density)
 
     def merge(self, model: nn.Module, tolerance: float | None = None) -> nn.Module:
         """Fold the adapter into the base weights of a model from :meth:`load_result`.

@@ -1,8 +1,9 @@
-"""Families whose processor reads images and videos, the latter where torchvision is installed."""
+"""Families that read videos, or even images, only where torchvision is installed."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,14 @@ class VideoFamily(ModelFamily):
 
     transformers reads videos by torchvision alone. Without it the processor is loaded without its
     video part, and ``video`` is not accepted. ``processor``, ``image_processor`` and
-    ``video_processor`` are the names of transformers' classes.
+    ``video_processor`` are the names of transformers' classes. ``frames`` are how many of a video
+    are taken, evenly spread, where a checkpoint's own processor would take all.
     """
 
     processor: str
     image_processor: str
     video_processor: str
+    frames: int | None = None
 
     def capabilities(self) -> Capabilities:
         said = super().capabilities()
@@ -34,10 +37,16 @@ class VideoFamily(ModelFamily):
 
     @hookimpl
     def ft_load_processor(self, run: Run, folder: Path) -> Any | None:
-        if find_spec("torchvision"):
-            return None
         import transformers
 
+        if find_spec("torchvision"):
+            if self.frames is None:
+                return None
+            loaded = getattr(transformers, self.processor).from_pretrained(folder)
+            if not loaded.video_processor.do_sample_frames:
+                loaded.video_processor.do_sample_frames = True
+                loaded.video_processor.num_frames = self.frames
+            return loaded
         run.progress.warn("torchvision is not installed: images are read, videos are not")
         images_only = without_video(getattr(transformers, self.processor))
         return images_only.from_pretrained(folder, **self.processor_options)
@@ -54,6 +63,10 @@ class VideoFamily(ModelFamily):
             "size": {"shortest_edge": 16 * 16, "longest_edge": 64 * 64},
         }
 
+    def tiny_arguments(self, config: PretrainedConfig) -> dict[str, Any]:
+        """What else the processor is made with: numbers to count placeholders by, its ears."""
+        return {}
+
     def tiny_processor(self, config: PretrainedConfig, tokenizer: Any) -> Any:
         import transformers
 
@@ -66,7 +79,31 @@ class VideoFamily(ModelFamily):
             parts["video_processor"] = getattr(transformers, self.video_processor)(**options)
         else:
             build = without_video(build)
-        return build(tokenizer=tokenizer, chat_template=tokenizer.chat_template, **parts)
+        more = self.tiny_arguments(config)
+        return build(tokenizer=tokenizer, chat_template=tokenizer.chat_template, **more, **parts)
+
+
+class TorchvisionFamily(ModelFamily):
+    """A family whose images, too, transformers reads by torchvision alone.
+
+    Without it rows of text train, by the tokenizer, and a row with media is refused. ``seen`` are
+    the capabilities that are there with it.
+    """
+
+    seen = ("images",)
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        return said.also(accepts=self.seen) if find_spec("torchvision") else said
+
+    @hookimpl
+    def ft_load_processor(self, run: Run, folder: Path) -> Any | None:
+        if find_spec("torchvision"):
+            return None
+        from transformers import AutoTokenizer
+
+        run.progress.warn("torchvision is not installed: text is read, images are not")
+        return AutoTokenizer.from_pretrained(folder)
 
 
 def without_video(whole: type) -> Any:
@@ -82,24 +119,32 @@ def without_video(whole: type) -> Any:
         def __init__(self, *parts: Any, **named: Any):
             named = {name: part for name, part in named.items() if name != "video_processor"}
             super().__init__(*[part for part in parts if part is not None], **named)
+            # while the original is built, it may look at the settings of its video part
+            self.video_processor = self.image_processor
+
+    original = signature(whole.__init__)  # type: ignore[misc]
+    taken = [p for name, p in original.parameters.items() if name != "video_processor"]
+    names = [parameter.name for parameter in taken][1:]
 
     class ImagesOnly(whole, Bare):
-        def __init__(
-            self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None
-        ):
-            super().__init__(
-                image_processor=image_processor,
-                tokenizer=tokenizer,
-                video_processor=None,
-                chat_template=chat_template,
-            )
+        def __init__(self, *parts: Any, **named: Any):
+            named.update(zip(names, parts, strict=False))
+            super().__init__(**named, video_processor=None)
+            del self.video_processor
+
+        @staticmethod
+        def validate_init_kwargs(processor_config: Any, valid_kwargs: Any) -> Any:
+            return whole.validate_init_kwargs(processor_config, names)  # type: ignore[attr-defined]
 
         def save_pretrained(
             self, save_directory: Any, push_to_hub: bool = False, **more: Any
         ) -> Any:
             # where videos can be read, their processor is loaded from this file
             self.image_processor.save_pretrained(save_directory)
-            return super().save_pretrained(save_directory, push_to_hub, **more)
+            # past the original: what that adds of its own belongs to videos
+            return ProcessorMixin.save_pretrained(self, save_directory, push_to_hub, **more)
 
+    # by its signature a processor knows what to save, and what of it to read back
+    ImagesOnly.__init__.__signature__ = original.replace(parameters=taken)  # type: ignore[attr-defined]
     ImagesOnly.__name__ = ImagesOnly.__qualname__ = whole.__name__
     return ImagesOnly

@@ -53,8 +53,9 @@ def test(
 
     Leaves with exit code 1 where a check fails. "ft plugins checks" says what each is for.
     """
+    from ft.conformance.process import Limits
     from ft.conformance.report import about, as_json, remember
-    from ft.conformance.session import Limits, prove
+    from ft.conformance.session import prove
     from ft.plugins import safe
 
     records = _chosen(names, distributions, everything)

@@ -15,10 +15,11 @@ from ft.api.capability import VOCABULARY
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from ft.api import Plugin
+    from ft.api import ModelFamily, Plugin, Template
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
 _PLAIN_WORDS = {str: "text", bool: "true | false", int: "integer", float: "number", Path: "path"}
+_FORMAT_WORDS = frozenset({"tools", "reasoning"})
 _SIDES = ("needs", "accepts", "provides", "conflicts")
 
 
@@ -49,6 +50,40 @@ def describe(plugin: Plugin) -> dict[str, Any]:
         "checkpoints": [
             {"id": c.id, "parameters": c.parameters, "base": c.base} for c in checkpoints
         ],
+    }
+
+
+def describe_family(family: ModelFamily, formats: Mapping[str, Template]) -> dict[str, Any]:
+    """What a user of a model family wants to know beside that.
+
+    ``formats`` are those of its chat formats that are here. The first of them that can writes
+    the example.
+    """
+    from ft.pipeline.example import example, example_call
+
+    images = "images" in family.accepts
+    found = (
+        {"format": name, "lines": lines, "call": example_call(name, template)}
+        for name, template in formats.items()
+        if (lines := example(name, template, images))
+    )
+    return {
+        "title": family.title,
+        "vendor": family.vendor,
+        "model_types": list(family.model_types),
+        "parts": dict(family.groups),
+        "fused_experts": list(family.fused_experts),
+        "formats": [
+            {
+                "name": name,
+                "provides": sorted(formats[name].provides & _FORMAT_WORDS),
+                "published": list(formats[name].published),
+            }
+            if name in formats
+            else {"name": name, "provides": [], "published": []}
+            for name in family.templates
+        ],
+        "example": next(found, None),
     }
 
 

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, get_args
@@ -73,7 +74,10 @@ def info(plugin: str, as_json: bool) -> None:
             from ft.plugins.load import failure_of, load
 
             try:
-                description |= {"state": "ok", "reason": ""} | describe(load(record))
+                loaded = load(record)
+                description |= {"state": "ok", "reason": ""} | describe(loaded)
+                if record.kind == "model":
+                    description["family"] = _family(index, loaded)
             except PluginError as error:
                 description |= {"state": "broken", "reason": failure_of(error)}
         details.append(description)
@@ -160,6 +164,20 @@ def _row(index: Index, record: Record, proved: Mapping[str, Level]) -> dict[str,
         "entry_point": record.value,
         "location": record.location,
     }
+
+
+def _family(index: Index, family: Any) -> dict[str, Any]:
+    """More of a model family, with those of its chat formats that can be loaded."""
+    from ft.cli.describe import describe_family
+    from ft.plugins.load import load
+
+    formats: dict[str, Any] = {}
+    for name in family.templates:
+        for record in index.claims("template", name):
+            if record.state == "ok":
+                with suppress(PluginError):
+                    formats[name] = load(record)
+    return describe_family(family, formats)
 
 
 def _recorded(record: Record) -> list[dict[str, Any]]:
@@ -251,7 +269,33 @@ def _print_description(data: Mapping[str, Any]) -> None:
         click.echo("\n" + "\n\n".join(_prose(part) for part in data["about"].split("\n\n")))
     if data.get("paper"):
         click.echo(f"\n  paper: {data['paper']}")
-    options = data.get("options", ())
+    _print_section(
+        "checkpoints",
+        [
+            [c["id"], c["parameters"] or "", "base" if c["base"] else ""]
+            for c in data.get("checkpoints", ())
+        ],
+    )
+    if family := data.get("family"):
+        _print_family(family)
+    else:
+        _print_options(data.get("options", ()))
+    for side, words in data.get("capabilities", {}).items():
+        _print_section(side, [[word, sentence] for word, sentence in words.items()])
+    _print_section("limits", [[word, text] for word, text in data.get("limits", {}).items()])
+    _print_section(
+        "known failures",
+        [[k["check"], f"{k['reason']} ({k['issue']})"] for k in data.get("known_failures", ())],
+    )
+    _print_section(
+        "suggests", [[part, json.dumps(value)] for part, value in data.get("suggests", {}).items()]
+    )
+    _print_section("found by", [key.split(" ", 1) for key in data["match"]])
+    if family:  # nearly the same for all families
+        _print_options(data["options"])
+
+
+def _print_options(options: Sequence[Mapping[str, Any]]) -> None:
     if options:
         click.secho("\noptions", bold=True)
     rows = []
@@ -263,24 +307,35 @@ def _print_description(data: Mapping[str, Any]) -> None:
         rows.append(["", option["description"]])
     for line in table(rows, wrap=True):
         click.echo(line)
-    for side, words in data.get("capabilities", {}).items():
-        _print_section(side, [[word, sentence] for word, sentence in words.items()])
-    _print_section("limits", [[word, text] for word, text in data.get("limits", {}).items()])
-    _print_section(
-        "known failures",
-        [[k["check"], f"{k['reason']} ({k['issue']})"] for k in data.get("known_failures", ())],
-    )
-    _print_section(
-        "suggests", [[part, json.dumps(value)] for part, value in data.get("suggests", {}).items()]
-    )
-    _print_section(
-        "checkpoints",
-        [
-            [c["id"], c["parameters"] or "", "base" if c["base"] else ""]
-            for c in data.get("checkpoints", ())
-        ],
-    )
-    _print_section("found by", [key.split(" ", 1) for key in data["match"]])
+
+
+def _print_family(family: Mapping[str, Any]) -> None:
+    """The chat formats of a model family, one of them with an example, and its parts."""
+    from ft.pipeline.example import NEWLINE
+
+    rows = []
+    for one in family["formats"]:
+        published = f"as {', '.join(one['published'])}" if one["published"] else ""
+        rows.append([one["name"], "; ".join(filter(None, [published, *one["provides"]]))])
+    _print_section("chat formats", rows)
+    if found := family["example"]:
+        click.secho(f"\nexample of {found['format']}", bold=True, nl=False)
+        click.echo(f" (+ is what the model learns to write, {NEWLINE} a newline)")
+        _print_lines(found["lines"])
+        if found["call"]:
+            click.echo("\n  a call of a tool:")
+            _print_lines(found["call"])
+    _print_section("parts", list(family["parts"].items()))
+
+
+def _print_lines(lines: Sequence[tuple[str, bool]]) -> None:
+    """Rendered text, broken at the edge of the terminal; what is trained is green there."""
+    room = width() - 4
+    for text, trained in lines:
+        mark, color = ("+", "green") if trained else (" ", None)
+        for start in range(0, len(text), room):
+            # click leaves colours out where the output is no terminal
+            click.secho(f"  {mark} {text[start : start + room]}", fg=color)
 
 
 def _level_text(data: Mapping[str, Any]) -> str:

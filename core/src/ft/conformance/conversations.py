@@ -135,12 +135,19 @@ def _calling(question: Message, text: str) -> Iterator[list[Message]]:
     yield [question, thinking, result, thinking, result, thought]
 
 
-def conversations_with_media() -> Iterator[Conversation]:
-    """Conversations whose content is a list of parts, images and videos among them."""
+def conversations_with_media(sound: bool = False) -> Iterator[Conversation]:
+    """Conversations whose content is a list of parts, images and videos among them.
+
+    With ``sound`` clips too.
+    """
     image, video = Part("image", source="x.png"), Part("video", source="x.mp4")
+    clip = Part("audio", source="x.wav")
     for text in (" Look. ", "", "東京"):
         part = Part("text", text)
-        for parts in ([part], [image, part], [part, image, image], [image, part, video, part]):
+        shapes = [[part], [image, part], [part, image, image], [image, part, video, part]]
+        if sound:
+            shapes += [[clip, part], [part, clip, image, clip]]
+        for parts in shapes:
             for answer in (text, [part, part]):
                 turns = [user(parts), assistant(answer)]
                 yield Conversation(messages=turns)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ft.conformance.check import KIT, checks_for
+from ft.conformance.process import Limits, prepare_environment
 from ft.conformance.report import digest_of
-from ft.conformance.session import Limits, Worker, prepare_environment
+from ft.conformance.session import Session
 from ft.errors import InputError
 from ft.plugins.policy import installed_index
 from ft.plugins.record import Record, normalize
@@ -52,7 +53,7 @@ def conformance(distribution: str, *, level: int = 2) -> Callable[..., None]:
 
     @pytest.mark.parametrize(("record", "check"), items)
     def test(record: Record, check: Any) -> None:
-        outcome = _worker(record, level < 2).run(check)
+        outcome = _session(record, level < 2).run(check)
         if outcome.status == "known":
             pytest.xfail(outcome.message)
         if outcome.status in ("skipped", "not-run"):
@@ -80,24 +81,24 @@ def _registries() -> Registry:
     return read_registries()
 
 
-def _worker(record: Record, light: bool) -> Worker:
+def _session(record: Record, light: bool) -> Session:
     """One process for all checks of a plugin.
 
     It ends once checks of others have begun: a hundred plugins would fill the memory. Two are
     kept, because pytest-xdist may hand out the last checks of one after the first of the next.
     """
-    if record not in _workers:
-        while len(_workers) >= KEPT:
-            _workers.pop(next(iter(_workers))).stop()
+    if record not in _sessions:
+        while len(_sessions) >= KEPT:
+            _sessions.pop(next(iter(_sessions))).stop()
         prepare_environment()
         folder = Path(_folder().name) / f"{record.distribution}-{record.kind}-{record.name}"
         folder.mkdir(exist_ok=True)
-        _workers[record] = Worker(record, folder, Limits(), light=light)
-    return _workers[record]
+        _sessions[record] = Session(record, folder, Limits(), light=light)
+    return _sessions[record]
 
 
 KEPT = 2
-_workers: dict[Record, Worker] = {}
+_sessions: dict[Record, Session] = {}
 
 
 @cache

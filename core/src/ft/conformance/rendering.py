@@ -37,6 +37,11 @@ class Rendering:
         """The strings that may end a turn: the template's own, then the tokenizer's end token."""
         return [*self.template.stop, str(self.run.template_variables["eos_token"])]
 
+    @property
+    def has_empty_answers(self) -> bool:
+        """Whether a turn without a word is rendered; some published templates refuse it."""
+        return self.render_or_none(dialog("")) is not None
+
     def takes(self, conversation: Conversation) -> bool:
         """Whether the template says that it has a place for all of a conversation."""
         return words_of(conversation) <= self.words

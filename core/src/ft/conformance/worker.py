@@ -1,61 +1,43 @@
-"""The process that runs the checks of one plugin, one after another, as it is asked to.
-
-It may hang, exit or crash: the session that started it sees that and starts another.
-"""
+"""What answers in the process that runs the checks of one plugin."""
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import sys
 from collections.abc import Mapping
-from multiprocessing.connection import Connection
-from pathlib import Path
 
 from ft.api import ModelFamily, Plugin
 from ft.conformance.check import checks
 from ft.conformance.examine import examine
 from ft.conformance.outcome import Outcome
+from ft.conformance.process import one_thread
 from ft.errors import FtError, PluginError
 from ft.plugins.load import failure_of, import_plugin
 from ft.plugins.policy import installed_index
 from ft.plugins.record import Record
 
 
-def serve(connection: Connection, record: Record, log: str, environment: Mapping[str, str]) -> None:
-    """Answer ids of checks with outcomes until ``None`` comes; output goes to the file ``log``."""
-    # that of the process that forks may be older than what holds now
-    os.environ.clear()
-    os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the session decides when to stop
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(file, stream.fileno() if stream is not None else 1)
-    os.chdir(Path(log).parent)
-    logging.disable(logging.NOTSET)
-    preload = sys.modules.get("ft.conformance.preload")
-    # from here on the time is the plugin's
-    connection.send("device in use" if getattr(preload, "DEVICE_IN_USE", False) else "ready")
-    plugin: Plugin | None = None
-    companions: Mapping[str, Plugin] = {}
-    reason = ""
-    while (id := connection.recv()) is not None:
+class Examiner:
+    """Answers ids of checks with outcomes; the plugin is imported for the first of them."""
+
+    def __init__(self, record: Record):
+        self._record = record
+        self._plugin: Plugin | None = None
+        self._companions: Mapping[str, Plugin] = {}
+        self._reason = ""
+
+    def __call__(self, id: str) -> Outcome:
         check = checks()[id]
         if not check.light:
-            _one_thread()
-        if plugin is None and not reason:
+            one_thread()
+        if self._plugin is None and not self._reason:
             try:
-                plugin = import_plugin(record)
-                companions = companions_of(plugin)
+                self._plugin = import_plugin(self._record)
+                self._companions = companions_of(self._plugin)
             except PluginError as error:
-                reason = failure_of(error)
-        if plugin is None and not check.metadata:
-            connection.send(Outcome(id, "failed", reason))
-            continue
-        stand_in = plugin or _Absent(record.kind)
-        connection.send(examine(check, stand_in, record.name, record, companions))
-    os._exit(0)  # whatever threads the plugin left
+                self._reason = failure_of(error)
+        if self._plugin is None and not check.metadata:
+            return Outcome(id, "failed", self._reason)
+        plugin = self._plugin or _Absent(self._record.kind)
+        return examine(check, plugin, self._record.name, self._record, self._companions)
 
 
 class _Absent(Plugin):
@@ -75,10 +57,3 @@ def companions_of(plugin: Plugin) -> Mapping[str, Plugin]:
     except FtError:
         return {}
     return {"template": template}
-
-
-def _one_thread() -> None:
-    """Tiny models are slower on several threads, and results differ in the last bit."""
-    import torch
-
-    torch.set_num_threads(1)

@@ -33,7 +33,8 @@ def collate(run: Run, rows: Sequence[Any]) -> Batch:
 
     All have ``input_ids`` and ``labels`` (int64; -100 where the weight is 0) and ``weights``
     (float32), of shape (rows, length), the columns of ``per_token`` in the same shape, and
-    ``media`` concatenated along dimension 0. ``predicts`` (int64) are the places, counted over
+    ``media`` concatenated along dimension 0, or that of the family's ``joined_media``, after
+    those that it names in ``padded_media`` have the size of the largest. ``predicts`` (int64) are the places, counted over
     all rows, from which trained tokens are predicted: known here, so that nobody has to ask a
     device for them; ``real_tokens`` (int) how many there are
     without padding. The first token of a document has weight 0:
@@ -108,7 +109,7 @@ def _tensors(run: Run, packs: Sequence[Sequence[Encoded]], *, packed: bool) -> B
     batch["real_tokens"] = int(mask.sum())
     if packed:
         batch |= _borders(positions)
-    return batch | _media(documents)
+    return batch | _media(run, documents)
 
 
 def _borders(positions: np.ndarray) -> Batch:
@@ -126,21 +127,38 @@ def _borders(positions: np.ndarray) -> Batch:
     return {"documents": torch.from_numpy(starts), "longest": -(-longest // MULTIPLE) * MULTIPLE}
 
 
-def _media(documents: Sequence[Encoded]) -> dict[str, Any]:
+def _media(run: Run, documents: Sequence[Encoded]) -> dict[str, Any]:
     import torch
 
     media: dict[str, list[Any]] = {}
     for document in documents:
         for name, value in document.media.items():
             media.setdefault(name, []).append(torch.as_tensor(value))
+    joined = run.family.joined_media if media else {}
     for name, tensors in media.items():
-        if len({tensor.shape[1:] for tensor in tensors}) > 1:
+        if name in joined or len({tensor.shape[1:] for tensor in tensors}) == 1:
+            continue
+        if name not in run.family.padded_media:
             raise RunError(
                 f"{name} of rows in one batch have the shapes "
                 + ", ".join(str(tuple(tensor.shape)) for tensor in tensors),
                 hint="set trainer.micro_batch_size: 1, or have the processor use one size",
             )
-    return {name: torch.cat(tensors) for name, tensors in media.items()}
+        media[name] = _padded(tensors)
+    return {name: torch.cat(tensors, joined.get(name, 0)) for name, tensors in media.items()}
+
+
+def _padded(tensors: Sequence[Any]) -> list[Any]:
+    """Tensors with zeros behind, so that they differ in dimension 0 alone."""
+    from torch.nn.functional import pad
+
+    sizes = [max(size) for size in zip(*(t.shape[1:] for t in tensors), strict=True)]
+    behind = [[size - had for size, had in zip(sizes, t.shape[1:], strict=True)] for t in tensors]
+    # `pad` counts dimensions from the last one, with what comes before and behind each
+    return [
+        pad(tensor, [n for size in reversed(more) for n in (0, size)])
+        for tensor, more in zip(tensors, behind, strict=True)
+    ]
 
 
 def pad_id(run: Run) -> int:

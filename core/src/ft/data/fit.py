@@ -25,12 +25,12 @@ class Fitted:
     ``rows`` is one row, or its pieces where it was split.
     """
 
-    __slots__ = ("dropped", "rows", "tokens", "trained", "truncated", "truncated_answer")
+    __slots__ = ("dropped", "rows", "split", "tokens", "trained", "truncated", "truncated_answer")
 
     def __init__(self, rows: Sequence[Any] = (), dropped: str = ""):
         self.rows = rows
         self.dropped = dropped
-        self.truncated = self.truncated_answer = False
+        self.truncated = self.truncated_answer = self.split = False
         self.tokens = self.trained = 0
 
 
@@ -60,7 +60,8 @@ class Fit:
                 raise InputError(
                     f"the row has {longest} tokens, and max_length is {self.max_length}",
                     where=str(example.origin) if example.origin else None,
-                    hint="raise trainer.max_length, or set trainer.over_length: drop or truncate",
+                    hint="raise trainer.max_length, or set trainer.over_length: drop, truncate or "
+                    "split",
                 )
             if not learned:
                 return Fitted(dropped=LONG_PROMPT)
@@ -71,6 +72,7 @@ class Fit:
             if self.over_length == "split" and isinstance(row, Encoded):
                 pieces = _pieces(row, self.max_length)
                 result.rows = [piece for piece in pieces if _trained(piece.weights)]
+                result.split = True
                 result.tokens = sum(map(len, result.rows))
                 result.trained = before[0]
                 return result

@@ -17,7 +17,8 @@ class Report:
     ``rows`` were read, ``bad`` of them skipped (``bad_reasons`` has the first few), and
     ``chosen`` is what the weights made of the good ones. Of those, ``dropped`` counts by
     reason and ``kept`` is what is trained on. ``truncated`` rows were cut to the longest
-    length, ``truncated_answers`` of them inside what is trained on. ``trained_tokens`` are
+    length, ``truncated_answers`` of them inside what is trained on, and ``split`` ones were cut
+    into several. ``trained_tokens`` are
     the tokens with a loss, among all ``tokens``. ``digest`` is the sha256 of each data file.
     """
 
@@ -29,6 +30,7 @@ class Report:
     dropped: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
     truncated_answers: int = 0
+    split: int = 0
     tokens: int = 0
     trained_tokens: int = 0
     longest: int = 0
@@ -38,6 +40,7 @@ class Report:
         """Count an example that was held against the length limit."""
         self.truncated += result.truncated
         self.truncated_answers += result.truncated_answer
+        self.split += result.split
         if result.dropped:
             self.dropped[result.dropped] += 1
         self.tokens += result.tokens
@@ -59,4 +62,6 @@ class Report:
                 f"{self.truncated:,} cut to the longest length "
                 f"({self.truncated_answers:,} inside what is trained on)"
             )
+        if self.split:
+            parts.append(f"{self.split:,} longer ones cut into several rows")
         return "; ".join(parts)

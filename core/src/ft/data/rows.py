@@ -59,8 +59,9 @@ class Rows(Sequence[Any]):
 def _account(report: Report, table: Table, examples: np.ndarray) -> None:
     cut, dropped = table.cut[examples], table.dropped[examples]
     report.chosen = len(examples)
-    report.truncated = int((cut > 0).sum())
-    report.truncated_answers = int((cut > 1).sum())
+    report.truncated = int(((cut == 1) | (cut == 2)).sum())
+    report.truncated_answers = int((cut == 2).sum())
+    report.split = int((cut == 3).sum())
     report.tokens = int(table.tokens[examples].sum())
     report.trained_tokens = int(table.trained[examples].sum())
     for code, reason in enumerate(table.reasons):

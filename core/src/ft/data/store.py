@@ -3,8 +3,9 @@
 A chunk is one file in the safetensors format. Its arrays are
 
 * of examples: ``rows`` (how many rows became of each), ``dropped`` (an index into the chunk's
-  ``reasons``), ``cut`` (1: truncated, 2: inside of what is trained on as well), ``tokens``,
-  ``trained``, ``file`` (an index into the chunk's ``files``), ``number`` (the row's in its file);
+  ``reasons``), ``cut`` (1: truncated, 2: inside of what is trained on as well, 3: cut into several
+  rows), ``tokens``, ``trained``, ``file`` (an index into the chunk's ``files``), ``number`` (the
+  row's in its file);
 * of each sequence of a row (one without a name, or those of a mapping by their names):
   ``start`` and ``length`` in ``ids``; weights as runs, ``runs`` where those of a row start, and
   for each run its ``until`` and its ``weight``; one array for each ``per_token`` column;
@@ -86,7 +87,7 @@ def table_of(fitted: Sequence[Fitted], origins: Sequence[Origin]) -> Table:
     return Table(
         np.array([len(one.rows) for one in fitted], np.int32),
         np.array([reasons.index(one.dropped) for one in fitted], np.uint8),
-        np.array([one.truncated + one.truncated_answer for one in fitted], np.uint8),
+        np.array([3 if f.split else f.truncated + f.truncated_answer for f in fitted], np.uint8),
         np.array([one.tokens for one in fitted], np.int64),
         np.array([one.trained for one in fitted], np.int64),
         np.array([place[origin.file] for origin in origins], np.int32),

@@ -6,24 +6,20 @@ tokenizer's offsets, never from searching for text or ids.
 
 from __future__ import annotations
 
-import base64
-import io
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from ft.api.examples import Encoded, Origin, Part, Rendered
+from ft.api.examples import Encoded, Origin, Rendered
 from ft.data.cuts import cuts_into_words
+from ft.data.media import name_of, open_medium, reader
 from ft.data.offsets import token_weights
 from ft.data.words import Words
 from ft.errors import InputError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from ft.api.run import Run
 
 TRIAL = 64
@@ -126,7 +122,6 @@ def _require_offsets(tokenizer: Any) -> None:
 # -- media -------------------------------------------------------------------------------------
 
 _ARGUMENTS = {"image": "images", "video": "videos", "audio": "audio"}
-_PROCESSORS = {"image": "image_processor", "video": "video_processor", "audio": "feature_extractor"}
 _NOT_FOR_THE_MODEL = {
     "input_ids",
     "attention_mask",
@@ -137,13 +132,21 @@ _NOT_FOR_THE_MODEL = {
 
 def _encode_media(run: Run, row: Rendered) -> Encoded:
     media = {
-        argument: [_open(run, part, row.origin) for part in row.media if part.type == kind]
+        argument: [
+            open_medium(run.processor, part, row.origin) for part in row.media if part.type == kind
+        ]
         for kind, argument in _ARGUMENTS.items()
     }
     try:
         out = run.processor(
             text=[row.text],
-            **{argument: found for argument, found in media.items() if found},
+            # as a list for each text, as transformers does when it serves: some processors treat
+            # an image among others in another way
+            **{
+                name: found if name == "audio" else [found]
+                for name, found in media.items()
+                if found
+            },
             add_special_tokens=False,
             return_offsets_mapping=True,
             return_text_replacement_offsets=True,
@@ -151,10 +154,19 @@ def _encode_media(run: Run, row: Rendered) -> Encoded:
         )
     # a processor may raise anything on odd media; what matters is whose row it was
     except Exception as error:
+        names = ", ".join(map(name_of, row.media))
         raise InputError(
-            f"the model's processor refuses the row's media: {error}", where=_where(row.origin)
+            f"the model's processor refuses the media of the row ({names}): {error}",
+            where=_where(row.origin),
         ) from error
     replaced = (out.get("text_replacement_offsets") or [[]])[0]
+    for item, part in zip(replaced, row.media, strict=False):
+        if item["new_span"][0] == item["new_span"][1]:
+            raise InputError(
+                f"the {part.type} {name_of(part)} is too short: the model makes nothing of it",
+                where=_where(row.origin),
+                hint="take the row out",
+            )
     offsets = [tuple(pair) for pair in out["offset_mapping"][0].tolist()]
     per_token, tensors = {}, {}
     for name, value in out.items():
@@ -190,7 +202,7 @@ def _check_placeholders(
 ) -> None:
     for kind, placeholder in placeholders.items():
         count = sum(part.type == kind for part in row.media)
-        if count and not hasattr(processor, _PROCESSORS[kind]):
+        if count and reader(processor, kind) is None:
             raise InputError(
                 f"the row has a part of type {kind}, and the model's processor does not take that",
                 where=_where(row.origin),
@@ -205,56 +217,6 @@ def _check_placeholders(
                 where=_where(row.origin),
                 hint=f"give one {kind} for each place, and keep {placeholder} out of the text",
             )
-
-
-def _open(run: Run, part: Part, origin: Origin | None) -> Any:
-    if part.type == "image":
-        return _open_image(part.source, origin)
-    if part.type == "audio" and isinstance(part.source, str | Path):
-        from transformers.audio_utils import load_audio
-
-        try:
-            return load_audio(str(part.source), run.processor.feature_extractor.sampling_rate)
-        except Exception as error:
-            raise _unreadable("audio clip", part.source, error, origin) from error
-    return part.source
-
-
-def _open_image(source: Any, origin: Origin | None) -> Image:
-    from PIL import Image, ImageOps
-
-    if isinstance(source, Image.Image):
-        return source.convert("RGB")
-    try:
-        with Image.open(_image_file(source)) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    # Pillow reports damaged files with many types, struct.error and SyntaxError among them
-    except Exception as error:
-        raise _unreadable("image", source, error, origin) from error
-
-
-def _image_file(source: Any) -> Any:
-    """What Pillow opens: a path, or a file object."""
-    if isinstance(source, bytes | bytearray):
-        return io.BytesIO(source)
-    text = str(source)
-    if text.startswith("data:"):
-        return io.BytesIO(base64.b64decode(text.partition(",")[2], validate=True))
-    if text.startswith(("http://", "https://")):
-        from urllib.request import urlopen
-
-        with urlopen(text, timeout=30) as response:
-            return io.BytesIO(response.read())
-    return source
-
-
-def _unreadable(what: str, source: Any, error: Exception, origin: Origin | None) -> InputError:
-    name = "given as bytes" if isinstance(source, bytes | bytearray) else str(source)[:200]
-    return InputError(
-        f"the {what} {name} cannot be read: {error}",
-        where=_where(origin),
-        hint="check that the file is complete and can be reached from here",
-    )
 
 
 def _where(origin: Origin | None) -> str | None:

@@ -86,6 +86,12 @@ def _pinned(entry: Locked) -> str:
 
 def _requirement(entry: Locked) -> Iterator[str]:
     yield _pinned(entry)
+    if entry.unhashed:
+        raise InputError(
+            f"{entry.name} has no hash for {entry.unhashed[0].rpartition('/')[2]}",
+            where=entry.where,
+            hint='nothing is installed unchecked; "ft env lock" writes all hashes',
+        )
     for digest in entry.hashes:
         yield f"--hash={digest}"
 

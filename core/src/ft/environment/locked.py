@@ -49,9 +49,15 @@ class Seals:
             return f'{notes} has nothing about {entry.where}; "ft env sync" writes it'
         return ""
 
-    def of(self, record: Record) -> str:
-        """The digest that the RECORD of a plugin which is not denied must have."""
-        return self.digests[record.distribution].record
+    def put(self, record: Record) -> Record:
+        """A record that is not denied, with the digest that its RECORD must have."""
+        entry = self._entry(record)
+        place = f"{entry.where}, " if entry else ""
+        return replace(
+            record,
+            seal=self.digests[record.distribution].record,
+            sealed_by=f"{place}which {self.asked.where} asks for",
+        )
 
     def _entry(self, record: Record) -> Locked | None:
         python = platform.python_version()
@@ -83,7 +89,7 @@ def checked(record: Record) -> Record:
     difference = _difference(record, Path(record.location))
     if not difference:
         return record
-    reason = f'{difference}; "ft env verify" tells more'
+    reason = f'{difference} ({record.sealed_by}); "ft env verify" tells more'
     return replace(record, state="denied", reason=reason, remembered=False)
 
 

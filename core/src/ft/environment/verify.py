@@ -70,7 +70,7 @@ def verify(lock: Lock, environment: Environment, digest: str | None = None) -> l
 
     with ThreadPoolExecutor() as pool:
         found += chain.from_iterable(pool.map(examine, examined))
-    found += _of_start_up(environment)
+    found += _of_start_up(environment, lock)
     return sorted(found, key=lambda difference: difference.distribution)
 
 
@@ -109,24 +109,23 @@ def _of_files(
     if asked or installed.extends_ft:
         for path in unowned_files(info):
             yield Difference(name, "unowned", f"{path} is a file that no {RECORD} lists", path)
-        for path, _ in read_record(info):
-            if path.endswith(".pth"):
-                what = f"{path} runs at every start of Python, and a plugin has no need of that"
-                yield Difference(name, "start-up", what, path)
 
 
-def _of_start_up(environment: Environment) -> Iterator[Difference]:
-    """``.pth`` files that belong to nobody: Python runs their lines at every start."""
+def _of_start_up(environment: Environment, lock: Lock) -> Iterator[Difference]:
+    """``.pth`` files of a plugin, locked or not, and of nobody: Python runs their lines at every
+    start.
+    """
     there = {file for site in environment.sites for file in site.glob("*.pth")}
     for installed in environment.folders if there else ():
+        name, info = installed.name, installed.info
         try:
-            there -= {
-                installed.info.parent / path
-                for path, _ in read_record(installed.info)
-                if path.endswith(".pth")
-            }
+            own = [path for path, _ in read_record(info) if path.endswith(".pth")]
         except (OSError, UnicodeDecodeError):
             continue  # it is told of where it is examined
+        there -= {info.parent / path for path in own}
+        for path in own if name in lock.asked or installed.extends_ft else ():
+            what = f"{path} runs at every start of Python, and a plugin has no need of that"
+            yield Difference(name, "start-up", what, path)
     for file in sorted(there):
         if file.name != _OF_THE_ENVIRONMENT:
             what = f"{file.name} runs at every start of Python, and no {RECORD} lists it"

@@ -83,6 +83,7 @@ def prepare_data(run: Run, resolved: Resolved) -> list[Set]:
         if not any(one.made for one in sets):
             run.progress.say("the data was prepared before and is read from the cache")
         run.progress.say(run.data.report.text())
+    _tell_of_evaluation(run)
     return sets
 
 
@@ -91,6 +92,13 @@ def _evaluation(run: Run, resolved: Resolved) -> list[Set]:
     for part, one in zip(resolved.eval_data, sets, strict=True):
         run.eval_data[part.name] = rows_of(run, [one], np.arange(len(one.rows.table())))
     return sets
+
+
+def _tell_of_evaluation(run: Run) -> None:
+    """What is left of the sets to measure on: what was dropped or cut changes what is measured."""
+    if run.process.is_main:
+        for name, rows in run.eval_data.items():
+            run.progress.say(f"{name}, to measure on: {rows.report.text()}")
 
 
 def _stream(run: Run, resolved: Resolved) -> list[Set]:
@@ -103,7 +111,9 @@ def _stream(run: Run, resolved: Resolved) -> list[Set]:
     wanted = run.part("trainer").options.streaming
     settings = Streaming.model_validate({}) if wanted is True else wanted
     run.data = Stream(run, resolved.data, resolved.mix, settings.buffer)
-    return _evaluation(run, resolved)
+    sets = _evaluation(run, resolved)
+    _tell_of_evaluation(run)
+    return sets
 
 
 def _examples(

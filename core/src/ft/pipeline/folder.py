@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ft.errors import InputError
-from ft.recipe.resolved import Resolved
+from ft.recipe.resolved import Resolved, Setting
 from ft.recipe.write import write_resolved
 
 RECIPE = "recipe.yaml"
 RESOLVED = "resolved.yaml"
 LOCK = "ft.lock"
 RESULT = "result"
+MERGED = "base"
 
 
 def refuse_used_folder(folder: Path) -> None:
@@ -44,6 +46,7 @@ def new_run_folder(resolved: Resolved) -> Iterator[None]:
         for name in (RECIPE, RESOLVED, LOCK):
             with suppress(OSError):
                 (folder / name).unlink()
+        shutil.rmtree(folder / MERGED, ignore_errors=True)
         with suppress(OSError):  # something else lies there
             folder.rmdir()
         raise
@@ -54,6 +57,7 @@ def _write_recipes(resolved: Resolved) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECIPE).write_text(resolved.recipe_text, encoding="utf-8")
+        _keep_merged(resolved)
         (folder / RESOLVED).write_text(write_resolved(resolved), encoding="utf-8")
     except OSError as error:
         raise InputError(
@@ -61,6 +65,24 @@ def _write_recipes(resolved: Resolved) -> None:
             where=str(folder),
             hint="choose another: output=<folder>",
         ) from error
+
+
+def _keep_merged(resolved: Resolved) -> None:
+    """Copy the adapters that the run stands on, and name the copies in their place.
+
+    What was trained on top of them is worth nothing without them.
+    """
+    written = resolved.settings.get("model.merged")
+    kept = []
+    for number, run in enumerate(map(Path, written.value if written else [])):
+        copy = Path(MERGED, f"{number:02d}-{run.name}")
+        for name in (RESULT, MERGED):
+            if (run / name).is_dir():
+                shutil.copytree(run / name, resolved.output / copy / name)
+        shutil.copy(run / RESOLVED, resolved.output / copy)
+        kept.append(str(copy))
+    if written and kept:
+        resolved.settings["model.merged"] = Setting(kept, written.origin)
 
 
 def run_folder(folder: Path) -> Path:

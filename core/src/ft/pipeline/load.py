@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ft.api import InputError
 from ft.data.render import agrees
 from ft.pipeline.device import choose_weight_dtype
+from ft.pipeline.merged import base_folder
 from ft.pipeline.positions import scale_positions, warn_of_length
 from ft.pipeline.vocabulary import grow_embeddings, grow_tokenizer, require_new_tokens_train
 from ft.plugins.selection import Selection
@@ -84,6 +85,9 @@ def load_base(run: Run, folder: Path | None = None, *, quantized: bool = True) -
 
     With ``folder`` the whole model there, which may have another architecture than the base.
     """
+    if folder is None and run.base is not None:
+        given, run.base = run.base, None
+        return given
     if not quantized:
         run = copy.copy(run)
         others = [plugin for plugin in run.parts() if plugin.kind != "quantizer"]
@@ -93,7 +97,7 @@ def load_base(run: Run, folder: Path | None = None, *, quantized: bool = True) -
     quantization = run.hook.ft_quantization_config(run=run, config=config)
     loaded = run.progress.track("loading the model", 1)
     model = run.hook.ft_load_model(
-        run=run, folder=folder or run.model_folder, config=config, quantization=quantization
+        run=run, folder=folder or base_folder(run), config=config, quantization=quantization
     )
     options = run.family.options
     if folder is None and (options.new_tokens or options.vocabulary_multiple):

@@ -14,6 +14,7 @@ from ft.pipeline.load import load_config, load_processor, settle_template
 from ft.pipeline.run import start, start_process
 from ft.plugins.index import Index
 from ft.plugins.load import load
+from ft.plugins.policy import read_policy
 from ft.plugins.selection import Selection
 from ft.recipe.document import Node
 from ft.recipe.keys import MODEL, option_fields
@@ -30,7 +31,8 @@ def choose_plugin(index: Index, kind: str, name: str | None, options: Sequence[s
     """The plugin of ``kind`` that is called ``name``; without one the only one installed, or of
     several the one that says of itself that it is usual.
 
-    ``options`` are ``option=value`` as on the command line.
+    ``options`` are ``option=value`` as on the command line; the set that ft.toml names gives
+    defaults.
     """
     if name is None:
         names = sorted(r.name for r in index.records if r.kind == kind and r.state == "ok")
@@ -43,11 +45,11 @@ def choose_plugin(index: Index, kind: str, name: str | None, options: Sequence[s
         name = usual[0]
     record = index.find(kind, name)
     plugin = load(record)
-    place = "the command line"
-    written = Node.of({kind: {}}, place)
+    defaults, origin = read_policy().defaults()
+    written = Node.of({kind: defaults.get(record.id, {})}, origin)
     for option in options:
         apply_override(written, f"{kind}.{option}")
-    problems = Problems(lambda key: place)
+    problems = Problems(lambda key: list(written.walk(key))[-1].place or "the command line")
     try:
         return plugin.bind(record.name, written.plain()[kind], distribution=record.distribution)
     except pydantic.ValidationError as error:

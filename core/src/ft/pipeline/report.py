@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ft.api import Run
+from ft.data.report import Report
 from ft.pipeline.folder import RECIPE, RESOLVED, RESULT
 from ft.recipe.resolved import Resolved
 from ft.training.meter import peak_memory
@@ -87,9 +88,6 @@ def report(run: Run, resolved: Resolved) -> str:
         for key, value in line.items()
         if "loss" not in line and key != "step"
     }
-    # what happened to no row is not worth a line
-    counts = {k: v for k, v in run.data.report.as_dict().items() if v}
-    rows = {name.replace("_", " "): _shown(value) for name, value in counts.items()}
     return (
         "\n\n".join(
             block
@@ -99,7 +97,11 @@ def report(run: Run, resolved: Resolved) -> str:
                 "![loss](loss.png)" if steps else "",
                 table("last evaluation", evaluations) if evaluations else "",
                 "## Parts\n\n" + table("kind", parts),
-                "## Data\n\n" + table("rows", rows),
+                "## Data\n\n" + table("rows", _counts(run.data.report)),
+                *(
+                    table(f"rows of {name}, to measure on", _counts(rows.report))
+                    for name, rows in run.eval_data.items()
+                ),
                 "## Where things are\n\n"
                 + table(
                     "file",
@@ -116,6 +118,12 @@ def report(run: Run, resolved: Resolved) -> str:
         )
         + "\n"
     )
+
+
+def _counts(report: Report) -> dict[str, str]:
+    """The numbers of a report, without what happened to no row."""
+    counts = {k: v for k, v in report.as_dict().items() if v}
+    return {name.replace("_", " "): _shown(value) for name, value in counts.items()}
 
 
 def _adapted(run: Run) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
+from math import ceil
 from typing import Any
 
 from ft.api import Conversation, Encoded, Example, Feedback, Preference, Run
 from ft.data.fit import LONG, LONG_MEDIA, LONG_PROMPT, sequences_of
 from ft.data.read import rows
+from ft.data.render import agrees, own_template
 from ft.errors import InputError, RowError
 from ft.recipe.resolved import DataPart, Resolved
 from ft.training.sample import prompts_of
@@ -120,7 +122,8 @@ def look_at_turn_ends(run: Run, examples: Sequence[Example], encoded: Sequence[A
 
     A trained stretch has to end with a token that ends a turn: one of :func:`stop_ids`. Where
     such a token follows right behind most stretches and has no loss, the template's marks end
-    too early; where no row of conversations trains one at all, nothing ends a turn.
+    too early; where no row of conversations trains one at all, nothing ends a turn. A template
+    whose turn ends are no tokens of a checkpoint that has a template of its own is refused too.
     """
     stops, texts = stop_ids(run), _stops_of_many_tokens(run)
     talks = any(isinstance(example, tuple(_TURNS)) for example in examples)
@@ -146,9 +149,15 @@ def look_at_turn_ends(run: Run, examples: Sequence[Example], encoded: Sequence[A
         for text in texts
     )
     if ended_by_text:
+        found = f"the template ends a turn with {texts[0]}, which is several tokens to this model"
+        if own_template(run) is not None and agrees(run, run.part("template")) is not True:
+            raise InputError(
+                f"{found}, and the checkpoint has a chat template of its own: they disagree",
+                hint="leave template out of the recipe, or make the text a token: "
+                f"model.new_tokens: {{{texts[0]!r}: the end of a turn}}",
+            )
         run.progress.warn(
-            f"the template ends a turn with {texts[0]}, which is several tokens to this tokenizer: "
-            "the model learns to write it, and an engine may not know to stop there"
+            f"{found}: the model learns to write it, and an engine may not know to stop there"
         )
     elif not any(end.has_stop for end in ends):
         raise InputError(
@@ -214,7 +223,7 @@ def refuse_cut(run: Run, parts: Sequence[DataPart]) -> None:
     lost = report.truncated + sum(
         report.dropped[reason] for reason in (LONG, LONG_PROMPT, LONG_MEDIA)
     )
-    if lost <= options.max_cut * report.chosen:
+    if lost / report.chosen <= options.max_cut:
         return
     lengths = sorted(
         max(map(len, sequences_of(row)), default=0)
@@ -230,7 +239,7 @@ def refuse_cut(run: Run, parts: Sequence[DataPart]) -> None:
         f"{lost:,} of {report.chosen:,} rows ({lost / report.chosen:.0%}) are longer than "
         f"trainer.max_length, {options.max_length}, and would be cut or dropped{measured}",
         hint=(f"trainer.max_length: {_quantile(lengths, 0.99)} holds 99 %; " if lengths else "")
-        + f"trainer.max_cut: {lost / report.chosen:.2f} goes on without them",
+        + f"trainer.max_cut: {ceil(100 * lost / report.chosen) / 100:.2f} goes on without them",
     )
 
 

@@ -126,7 +126,7 @@ class Planner:
         length = self.options.max_length
         spent = seconds(work, estimate, traced, rows, length, recomputed)
         # each step reads and writes what the optimizer holds, once for all of its micro batches
-        update = 3 * (2 * weights.trained + weights.state) / self.device.bandwidth
+        update = 3 * (2 * weights.trained + weights.update.state) / self.device.bandwidth
         spent += update * rows / self.options.batch_size
         speed = rows * length / spent
         return Plan(names, rows, recomputed, traced.depth, found, speed, silent)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ft.plan.shapes import QuantizedLinear
+from ft.plan.update import Update, trace_update
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,11 +26,11 @@ and what operations of an accelerator keep beside those that were traced."""
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Bytes of the model before it is cut short: frozen, trained, and of optimizer state."""
+    """Bytes of the model before it is cut short, and of what the optimizer has for it."""
 
     frozen: float
     trained: float
-    state: float
+    update: Update
     extra: float
 
 
@@ -53,9 +54,7 @@ def weigh(run: Run, model: nn.Module) -> Weights:
         frozen += few * quantizer.bits_per_weight() / 8
     trained = [tensor for tensor in own if tensor.requires_grad]
     size = sum(tensor.numel() * tensor.element_size() for tensor in trained)
-    # stated for float32; torch's optimizers have their state in the type of the weight
-    state = size / 4 * run.part("optimizer").bytes_per_parameter()
-    return Weights(frozen, size, state, few / 8)
+    return Weights(frozen, size, trace_update(run, model), few / 8)
 
 
 def terms(
@@ -84,9 +83,9 @@ def terms(
     held = {
         "frozen weights": weights.frozen + weights.extra * estimate.extra_bits,
         "trained weights": weights.trained,
-        "optimizer state": weights.state,
+        "optimizer state": weights.update.state,
         "copies by kernels": traced.copies,
-        "gradients": weights.trained if accumulating else 0.0,
+        "gradients": weights.update.gradients if accumulating else 0.0,
     }
     # one that recomputes keeps its input; the output of the last layer counts as its own
     entries = (min(recomputed, 2) if estimate.inputs_away else recomputed) * now.entry
@@ -102,7 +101,7 @@ def terms(
             "inputs of recomputed layers": entries,
             "backward pass": now.backward,
         },
-        {"gradients": weights.trained},
+        {"gradients": weights.update.gradients, "optimizer's step": weights.update.passing},
     ]
     if recomputed:
         moments.append(
@@ -110,7 +109,7 @@ def terms(
                 "activations kept": layer + around,
                 "inputs of recomputed layers": entries,
                 "backward pass": now.backward,
-                "gradients": weights.trained * kept / traced.depth,
+                "gradients": weights.update.gradients * kept / traced.depth,
             }
         )
     fullest = max(moments, key=lambda moment: sum(({**held, **moment}).values()))

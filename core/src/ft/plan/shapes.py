@@ -61,12 +61,14 @@ class _Product(torch.autograd.Function):
 def adapted_model(run: Run) -> nn.Module:
     """The model of ``run.config`` with its adapter, on the meta device.
 
-    A quantizer's place is taken by :class:`QuantizedLinear` layers.
+    The place of a quantizer's layers is taken by :class:`QuantizedLinear`.
     """
     run.device = torch.device("meta")
     with torch.device("meta"):
         model = build_model(run, run.model_folder, run.config)
-        if run.part("quantizer") is not None:
+        quantizer = run.part("quantizer")
+        # one that rounds weights while they train stores them as they are
+        if quantizer is not None and "quantized-base" in quantizer.capabilities().provides:
             model.requires_grad_(False)
             _quantize(model)
         run.model = run.hook.ft_adapt_model(run=run, model=model)

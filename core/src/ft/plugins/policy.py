@@ -18,7 +18,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ft.errors import FtError, InputError
 from ft.plugins import advisories, guard
@@ -56,6 +56,24 @@ class Policy:
     @property
     def files(self) -> tuple[Path, ...]:
         return self.rules.files
+
+    def defaults(self) -> tuple[Mapping[str, Mapping[str, Any]], str]:
+        """Defaults of options by ``kind:name``, as the set has them in any mode; and who says so.
+
+        Raises :class:`ft.errors.InputError` where the set cannot be read.
+        """
+        named = self.rules.permitted.set if self.rules.permitted else None
+        if named is None:
+            return {}, ""
+
+        from ft.registry.read import read_registries, read_set
+
+        try:
+            chosen = read_set(named.pattern, read_registries())
+        except InputError as error:
+            error.where = error.where or named.where
+            raise
+        return chosen.options, f"the set {Path(named.pattern).name} of {named.where}"
 
     def denial(self, record: Record) -> str:
         """Why a plugin may not be loaded, or nothing."""
@@ -98,7 +116,7 @@ class Policy:
             if denial:
                 record = replace(record, state="denied", reason=denial, remembered=False)
             elif self.seals:
-                record = replace(record, seal=self.seals.of(record))
+                record = self.seals.put(record)
             found.append(record)
         prefer = {id: (entry.pattern, entry.where) for id, entry in self.rules.prefer.items()}
         return Index(found, index.matches, prefer)

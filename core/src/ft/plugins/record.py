@@ -35,7 +35,7 @@ class Record:
 
     ``value`` is the entry point's ``module:object``, ``requires`` the distribution's
     requirements, ``location`` its dist-info folder. ``seal`` is the digest that its RECORD must
-    have, in mode ``locked``.
+    have, in mode ``locked``, and ``sealed_by`` the lines that say so.
     """
 
     kind: str
@@ -51,6 +51,7 @@ class Record:
     keywords: str = ""
     remembered: bool = False
     seal: str = ""
+    sealed_by: str = ""
 
     @property
     def id(self) -> str:

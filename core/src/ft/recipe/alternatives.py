@@ -16,6 +16,7 @@ from ft.plugins.index import Index
 from ft.plugins.load import load
 from ft.recipe.fit import Misfit, capabilities, misfits
 from ft.recipe.keys import PART_KINDS, REQUIRED
+from ft.recipe.write import yaml_text
 
 FIXED = ("model", "dataset", "source")
 """What the user starts from: no edit puts another in its place."""
@@ -91,18 +92,25 @@ def _edits(plugins: Sequence[Plugin], amiss: Sequence[Misfit], index: Index) -> 
 
 
 def _switches(plugin: Plugin) -> Iterator[Edit]:
-    """Each boolean option the other way round."""
+    """Each boolean option the other way round, and each that can be unset without a value."""
     key = KINDS[plugin.kind].key or ""
     values = dict(plugin.options)
     for option, value in values.items():
-        if isinstance(value, bool):
-            try:
-                new = plugin.bind(plugin.name, {**values, option: not value})
-            except pydantic.ValidationError:
-                continue
-            now, then = str(not value).lower(), str(value).lower()
-            override = "" if PART_KINDS[key].many else f"{key}.{option}={now}"
-            yield Edit(f"{key}.{option}: {now} instead of {then}", override, plugin, new)
+        if value is None:
+            continue
+        other = not value if isinstance(value, bool) else None
+        try:
+            new = plugin.bind(plugin.name, {**values, option: other})
+        except pydantic.ValidationError:
+            continue
+        if other is None and capabilities(new) == capabilities(plugin):
+            continue  # most of them have nothing to do with what fits
+        now = yaml_text(other)
+        text = f"{key}.{option}: {now}"
+        if other is not None:
+            text += f" instead of {yaml_text(value)}"
+        override = "" if PART_KINDS[key].many else f"{key}.{option}={now}"
+        yield Edit(text if other is not None else f"set {text}", override, plugin, new)
 
 
 def _replace(plugin: Plugin, other: Plugin) -> Edit:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pydantic
@@ -12,6 +13,7 @@ from ft.errors import FtError, InputError
 from ft.kinds import KINDS
 from ft.plugins.index import Index
 from ft.plugins.load import load
+from ft.plugins.record import Record
 from ft.recipe.fit import capabilities, misfits
 from ft.recipe.problems import did_you_mean
 
@@ -35,8 +37,9 @@ class Matrix:
 def matrix(index: Index, rows: str, columns: str) -> Matrix:
     """Judge each pair of usable plugins of kind ``rows`` and kind ``columns``.
 
-    Plugins have their default options. What a third part might bring is not held against a
-    pair. Raises :class:`InputError` for an unknown kind.
+    Plugins have their default options, or those of their first sample where they have to be
+    given some. What a third part might bring is not held against a pair. Raises
+    :class:`InputError` for an unknown kind.
     """
     for kind in (rows, columns):
         if kind not in _ASKED:
@@ -45,8 +48,7 @@ def matrix(index: Index, rows: str, columns: str) -> Matrix:
     left_out: list[str] = []
     for record in (record for record in index.records if record.kind in _ASKED):
         try:
-            plugin = load(record).bind(record.name, distribution=record.distribution)
-            bound[record.kind].append(plugin)
+            bound[record.kind].append(_bound(record))
         except (FtError, pydantic.ValidationError) as error:
             if record.kind in (rows, columns):
                 reason = (
@@ -67,6 +69,27 @@ def matrix(index: Index, rows: str, columns: str) -> Matrix:
         ),
         left_out=tuple(left_out),
     )
+
+
+def in_general(reasons: Sequence[str], kinds: Iterable[str]) -> list[str]:
+    """Reasons without names of plugins of these kinds: the same for all that it holds for."""
+    found = []
+    for reason in reasons:
+        for kind in kinds:
+            reason = re.sub(rf"\b{kind}:[\w.-]*\w", f"the {kind}", reason)
+        found.append(reason[:1].upper() + reason[1:])
+    return found
+
+
+def _bound(record: Record) -> Plugin:
+    """A plugin with its default options, or those of its first sample."""
+    plugin = load(record)
+    try:
+        return plugin.bind(record.name, distribution=record.distribution)
+    except pydantic.ValidationError:
+        if not (sample := plugin.samples[0]) or any(map(callable, sample.values())):
+            raise
+        return plugin.bind(record.name, sample, distribution=record.distribution)
 
 
 def _reasons(pair: tuple[Plugin, Plugin], bringers: Mapping[str, set[str]]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The parts of a run: those that the recipe names, and those that they suggest.
 
-Only what the recipe is silent about can be suggested. Two suggestions that disagree are not
+An option that the recipe is silent about is as the team's set has it. Only what both are silent
+about can be suggested. Two suggestions that disagree are not
 weighed against each other: the recipe has to say.
 """
 
@@ -15,6 +16,7 @@ from ft.errors import InputError, PluginError
 from ft.kinds import KINDS, Kind
 from ft.plugins.index import Index, Record
 from ft.plugins.load import load
+from ft.plugins.policy import read_policy
 from ft.recipe.document import Node
 from ft.recipe.infer import installed
 from ft.recipe.keys import (
@@ -91,7 +93,8 @@ def complete(
     """All parts: ``fixed`` (model and data), those of the recipe, those suggested.
 
     ``inferred`` are names, by key, that count where the recipe is silent and before any
-    suggestion. Suggested options are filled in. The parts come in the order of a recipe.
+    suggestion. Options of the set, and suggested ones, are filled in. The parts come in the
+    order of a recipe.
     """
     parts = _Parts(recipe, index, inferred)
     for part in fixed:
@@ -99,7 +102,10 @@ def complete(
     while parts.fill():
         pass
     parts.check_names()
+    defaults, origin = read_policy().defaults()
     for part in parts.drafts.values():
+        for option, value in defaults.get(part.record.id, {}).items():
+            part.options.setdefault(option, Node.of(value, origin))
         parts.fill_options(part)
     order = [MODEL, DATA, EVAL_DATA, *PART_KINDS]
     return sorted(parts.drafts.values(), key=lambda part: order.index(str(part.key[0])))
@@ -213,7 +219,7 @@ class _Parts:
         )
 
     def fill_options(self, part: Draft) -> None:
-        """Add what others suggest for options that the recipe is silent about."""
+        """Add what others suggest for options that nobody has given."""
         key = str(part.key[0])
         fields = option_fields(type(part.plugin).Options)
         suggested: dict[str, _Suggestion] = {}

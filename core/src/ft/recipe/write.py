@@ -48,9 +48,18 @@ def yaml_text(value: Any) -> str:
     ).removesuffix("\n").removesuffix("\n...")  # fmt: skip
     if len(text.splitlines()) < 2:
         return text
-    # JSON is YAML on one line, but for characters that YAML wants escaped
-    text = json.dumps(value, ensure_ascii=False)
-    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    if isinstance(value, dict):
+        inside = (f"{_quoted(key)}: {yaml_text(child)}" for key, child in value.items())
+        return f"{{{', '.join(inside)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(yaml_text, value))}]"
+    return _quoted(value)
+
+
+def _quoted(text: str) -> str:
+    # a string of JSON is one of YAML, but for characters that YAML wants escaped
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
 
 
 def _lines(tree: dict[str, Any], indent: str = "") -> Iterator[tuple[str, str]]:

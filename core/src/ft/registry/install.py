@@ -128,6 +128,13 @@ def _to_add(name: str, catalogue: Catalogue, unlisted: bool) -> str:
     wanted = normalize(name)
     if unlisted or wanted in catalogue.distributions:
         return wanted
+    if meant := dict.fromkeys(
+        k.record.id for k in catalogue.known.values() if k.record.name == name
+    ):
+        raise InputError(
+            f"{name} is the name of a plugin, and of no distribution in a registry",
+            hint=f"did you mean {' or '.join(meant)}?",
+        )
     hint = f"if that is what you mean and you trust it: ft plugins add {wanted} --unlisted"
     if like := lookalike(wanted, catalogue.distributions):
         raise InputError(
@@ -145,9 +152,9 @@ def _to_remove(name: str, index: Index) -> set[str]:
     else:
         found = {normalize(name)} & {record.distribution for record in index.records}
     if not found:
-        raise InputError(
-            f"no installed plugin is {name}", hint="ft plugins list shows what is installed"
-        )
+        meant = dict.fromkeys(record.id for record in index.records if record.name == name)
+        hint = f"did you mean {' or '.join(meant)}?" if meant else "ft plugins list shows all"
+        raise InputError(f"no installed plugin is {name}", hint=hint)
     if len(found) > 1:
         raise InputError(
             f"{' and '.join(sorted(found))} both provide {name}",

@@ -192,9 +192,11 @@ class Guards:
         for name in names:
             if not math.isfinite(found.get(name, 0.0)):
                 what = "loss" if name == "loss" else "gradient norm"
+                # the weights of the last step made it: their checkpoint is the last choice
+                last = metrics.step - 1
                 raise self.stopped(
                     f"the {what} is {found[name]} at step {metrics.step}",
-                    before=metrics.step,
+                    before=last if self._before(last) else metrics.step,
                     also=", or try trainer.precision: float32",
                 )
 

@@ -493,6 +493,15 @@ class SecondTakesItsPlace(LowRank):
 
 
 @mutant("adapter.holds-another")
+class HoldsOne(LowRank):
+    """Says that it holds several, and does not."""
+
+    @hookimpl
+    def ft_add_adapter(self, run, model, name, folder):
+        return None
+
+
+@mutant("adapter.holds-another")
 class SecondIsUsed(LowRank):
     """Uses the second update from the moment that it is there."""
 

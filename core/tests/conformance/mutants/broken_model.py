@@ -594,6 +594,34 @@ def audio_one_short():
     return one_short("audio")
 
 
+@mutant("model.audio")
+def cannot_be_asked_and_counts_nothing():
+    """No method gives the features of a clip, and one placeholder too many is passed over."""
+
+    class CountsNothing(MediaFamily):
+        def classes(self, model_type):
+            from ft.conformance.reference.media import COLUMNS, MediaConfig, MediaModel
+
+            class Uncounted(MediaModel):
+                @property
+                def get_audio_features(self):
+                    raise AttributeError("get_audio_features")
+
+                def forward(self, input_ids=None, **kwargs):
+                    values = kwargs.pop(COLUMNS["audio"], None)
+                    if values is None:
+                        return super().forward(input_ids, **kwargs)
+                    places = input_ids == self.config.audio_token_id
+                    features = self.ears(values).repeat(2, 1)
+                    embeddings = self.embed_tokens(input_ids)
+                    kwargs["inputs_embeds"] = embeddings.masked_scatter(places[..., None], features)
+                    return super().forward(**kwargs)
+
+            return MediaConfig, Uncounted
+
+    return like_reference(CountsNothing)
+
+
 @mutant("model.images", "model.video", "model.audio")
 def passes_media_over():
     """Trains on the text of a row and drops what it cannot take."""

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from harness import tiny_run, train
+from safetensors.torch import load_file
 
 from ft.api import InputError, ModelFamily
 from ft_adapter_lora import adapter as lora
@@ -145,6 +146,18 @@ def test_going_on_with_other_options_is_refused(tmp_path, options, words):
         lora_run(tmp_path, continue_from=str(saved), **options)
     same = lora_run(tmp_path, continue_from=str(saved), rank=4, target=["q_proj"])
     assert len(list(same.trainable())) == 4
+
+
+def test_pickled_weights_need_the_policys_leave(tmp_path, monkeypatch):
+    saved = saved_lora(tmp_path, rank=4)
+    weights = saved / "adapter_model.safetensors"
+    torch.save(load_file(weights), saved / "adapter_model.bin")
+    weights.unlink()
+    monkeypatch.chdir(tmp_path)
+    lora_run(tmp_path, continue_from=str(saved), rank=4)
+    monkeypatch.setenv("FT_POLICY", "curated")
+    with pytest.raises(InputError, match="an adapter without safetensors needs leave"):
+        lora_run(tmp_path, continue_from=str(saved), rank=4)
 
 
 def test_what_is_said_of_going_on_holds_from_any_folder(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from harness import assert_resumes, changed, tiny_run, train, weights
 
-from ft.api import Tracker, hookimpl
+from ft.api import Adapter, Tracker, hookimpl
 from ft.recipe.fit import misfits
 from ft_adapter_full import adapter
 from ft_optimizer_badam import optimizer as badam
@@ -24,7 +24,17 @@ class Watch(Tracker):
         self.before = weights(run)
 
 
-def make(folder, *more, **options):
+class Embeddings(Adapter):
+    """Trains the embeddings alone, as virtual tokens are."""
+
+    @hookimpl
+    def ft_adapt_model(self, model):
+        model.requires_grad_(False)
+        model.get_input_embeddings().requires_grad_(True)
+        return model
+
+
+def make(folder, *more, adapter=adapter, **options):
     options = {"switch_every": 2, "learning_rate": 1e-2, "schedule": "constant", **options}
     quiet = {"batch_size": 4, "steps": 6, "save_every": 3, "keep_checkpoints": 9}
     parts = [adapter.bind("full"), badam.bind("badam", options), trainer.bind("sft", quiet), *more]
@@ -54,6 +64,11 @@ def test_layers_take_turns(tmp_path, options, turns):
         # after the last step of a turn nothing is left of its moments
         assert watch.kept[2 * number] == len(expected)
         assert watch.kept[2 * number + 1] == 0
+
+
+def test_embeddings_have_the_turn_where_nothing_else_trains(tmp_path):
+    losses = train(make(tmp_path, adapter=Embeddings()))
+    assert losses[-1] < losses[0]
 
 
 def test_random_order_has_each_layer_once_a_lap(tmp_path):

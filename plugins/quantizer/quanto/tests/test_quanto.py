@@ -44,3 +44,14 @@ def test_layers_can_be_left_out(tmp_path):
     names = quantized(run_of(tmp_path, skip=["down_proj"]).model)
     assert len(names) == 12
     assert not any("down_proj" in name for name in names)
+
+
+def test_what_a_layer_gives_may_be_added_to_in_place(tmp_path):
+    layer = next(iter(quantized(run_of(tmp_path).model).values()))
+    x = torch.randn(2, 3, layer.in_features, requires_grad=True)
+    output = layer(x)
+    output += torch.ones(layer.out_features, requires_grad=True)
+    output.sum().backward()
+    torch.testing.assert_close(
+        x.grad, layer.weight.dequantize().sum(0).expand_as(x), rtol=1e-4, atol=1e-4
+    )

@@ -8,7 +8,7 @@ from harness import assert_resumes, random_rows, tiny_run, train
 from pydantic import ValidationError
 from tiny import write_tiny
 
-from ft.api import Conversation, Message
+from ft.api import Conversation, InputError, Message
 from ft_adapter_full import adapter as full
 from ft_model_smollm2 import family, template
 from ft_optimizer_adamw import optimizer as adamw
@@ -72,6 +72,27 @@ def test_what_a_message_says_of_itself_comes_first(tmp_path):
     (row,) = run.hook.ft_encode(run=run, examples=[untrained])
     left_out = [i for i, w in zip(row.input_ids, row.weights, strict=True) if not w]
     assert run.tokenizer.decode(left_out) == "A model.<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("train_on", "said"),
+    [
+        ("assistant", {"train": True}),
+        ("last", {"train": True}),
+        ("all", {"train": False}),
+        ("all", {"weight": 0.5}),
+    ],
+)
+def test_what_a_turn_of_the_user_asks_for_is_not_passed_over(tmp_path, train_on, said):
+    run = sft_run(tmp_path, train_on=train_on)
+    example = Conversation([replace(TURNS[0], **said), *TURNS[1:]])
+    with pytest.raises(InputError, match="message 1, of role user"):
+        run.hook.ft_encode(run=run, examples=[example])
+    # what says no more than train_on does is no mistake
+    example = Conversation([replace(TURNS[0], train=train_on == "all"), *TURNS[1:]])
+    (row,) = run.hook.ft_encode(run=run, examples=[example])
+    (plain,) = run.hook.ft_encode(run=run, examples=[Conversation(TURNS)])
+    assert list(row.weights) == list(plain.weights)
 
 
 def test_an_evaluation_has_the_plain_loss(tmp_path):

@@ -110,7 +110,8 @@ def holds_another(subject: Subject) -> None:
     Passes: ``run.add_adapter`` changes neither the weights of the first, nor what it trains, nor
     the logits; under ``run.use_adapter`` a fresh one is not the first and trains, and one from
     a saved folder computes what was saved, frozen. Where ``run.add_adapter`` raises
-    ``InputError`` the adapter holds one, and is skipped.
+    ``InputError`` the adapter holds one, and is skipped; it does not provide
+    ``several-adapters`` then.
 
     Fails: a second one that takes the place of the first, or is active from then on.
 
@@ -123,6 +124,8 @@ def holds_another(subject: Subject) -> None:
     try:
         run.add_adapter("second")
     except InputError:
+        claims = "several-adapters" in run.part("adapter").capabilities().provides
+        assert not claims, "it provides several-adapters, and holds one"
         raise Skip("it holds one adapter") from None
     assert_same(run.model, trained, "after a second adapter was added")
     after = dict(run.model.named_parameters())

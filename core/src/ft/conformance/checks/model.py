@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ft.api import ModelFamily
 from ft.conformance.bench import logits, some, tiny_run
 from ft.conformance.check import Skip, check
 from ft.conformance.models import of_type
@@ -20,8 +21,9 @@ def builds(subject: Subject) -> None:
     Why: every other check stands on the small model of ``tiny_config``, and adapters, trainers
     and losses find embeddings and output layer by the methods that transformers has for that.
 
-    Passes: ``tiny_config`` gives a configuration of the declared model type, which loads again
-    from the checkpoint; the model has less than a million parameters, all finite;
+    Passes: ``tiny_config`` gives a configuration of the declared model type (of that of the
+    family's own class, which may load a part of a larger model), which loads again from the
+    checkpoint; the model has less than a million parameters, all finite;
     ``get_input_embeddings`` and ``get_output_embeddings`` find both layers; each has a row for
     every token of the tokenizer, which says where in the text a token came from.
 
@@ -34,8 +36,11 @@ def builds(subject: Subject) -> None:
 
     run = tiny_run(subject)
     model: Any = run.model
-    wanted, found = subject.model_type, run.config.model_type
-    assert found == wanted, f"tiny_config({wanted!r}) gives a configuration of type {found!r}"
+    own = run.family.classes(str(subject.model_type))
+    wanted, found = own[0].model_type if own else subject.model_type, run.config.model_type
+    assert found == wanted, (
+        f"tiny_config({subject.model_type!r}) gives a configuration of type {found!r}"
+    )
     size = sum(parameter.numel() for parameter in model.parameters())
     assert size < LARGEST, f"the small model has {size:,} parameters, and may have {LARGEST:,}"
     odd = [name for name, p in model.named_parameters() if not torch.isfinite(p).all()]
@@ -130,7 +135,8 @@ def fused_experts(subject: Subject) -> None:
 
     Passes: each name is the end of a 3-dimensional parameter's name in at least one of the
     family's model types, and in this one all such parameters outside of convolutions are
-    declared.
+    declared. One whose first dimension is 1 holds none, nor does one of another part than
+    ``language``: the positions of a vision tower.
 
     Fails: a name from an older release of transformers; a family that declares one of two.
 
@@ -139,7 +145,7 @@ def fused_experts(subject: Subject) -> None:
     """
     run = tiny_run(subject)
     family = run.family
-    here = _expert_tensors(run.model)
+    here = _expert_tensors(family, run.model)
     undeclared = [
         n for n in here if not f".{n}".endswith(tuple(f".{e}" for e in family.fused_experts))
     ]
@@ -150,7 +156,7 @@ def fused_experts(subject: Subject) -> None:
     for number, model_type in enumerate(family.model_types):
         if model_type != subject.model_type:
             other = tiny_run(of_type(subject, model_type, subject.folder / f"{number}")).model
-            names += [f".{name}" for name in _expert_tensors(other)]
+            names += [f".{name}" for name in _expert_tensors(family, other)]
     for expert in family.fused_experts:
         assert any(name.endswith(f".{expert}") for name in names), (
             f"fused_experts has {expert!r}, and no model type of the family has a 3-dimensional "
@@ -158,12 +164,15 @@ def fused_experts(subject: Subject) -> None:
         )
 
 
-def _expert_tensors(model: Any) -> list[str]:
+def _expert_tensors(family: ModelFamily, model: Any) -> list[str]:
     convolutions = tuple(n for n, m in model.named_modules() if "Conv" in type(m).__name__)
     return [
         name
         for name, parameter in model.named_parameters()
-        if parameter.ndim == 3 and name.rpartition(".")[0] not in convolutions
+        if parameter.ndim == 3
+        and parameter.shape[0] > 1
+        and family.group_of(name) in ("language", None)
+        and name.rpartition(".")[0] not in convolutions
     ]
 
 

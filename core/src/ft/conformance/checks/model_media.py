@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ft.api import Conversation, Encoded, Message, Part, Rendered, Run
@@ -10,11 +10,10 @@ from ft.conformance.bench import Rows, assert_refuses, gradients, refusal, tiny_
 from ft.conformance.check import NotRun, Skip, check
 from ft.conformance.models import assert_same_step, without_dropout
 from ft.conformance.subject import Subject
+from ft.data.media import reader
 
 WORDS = {"images": "image", "video": "video", "audio": "audio"}
 """Capability word → the type of a part of a message."""
-PARTS = {"image": "image_processor", "video": "video_processor", "audio": "feature_extractor"}
-"""Type of a part → the attribute of a processor that reads it."""
 
 
 def _refuses_images(subject: Subject) -> None:
@@ -77,7 +76,8 @@ def audio(subject: Subject) -> None:
 
     Passes: in rows with one clip and with two of different lengths, the token of
     ``media_tokens["audio_token"]`` stands as often as the model's ``get_audio_features`` gives
-    vectors, and none is trained on. A family that does not accept ``audio`` refuses such a row
+    vectors, and none is trained on. A model without such a method takes these rows, and refuses
+    them with one placeholder more. A family that does not accept ``audio`` refuses such a row
     by an ``InputError``.
 
     Fails: rounding up where the encoder rounds down; a clip that is dropped in silence.
@@ -141,7 +141,7 @@ def _refuses(subject: Subject, word: str) -> None:
 
 
 def _takes(run: Run, kind: str) -> bool:
-    return hasattr(run.processor, PARTS[kind])
+    return reader(run.processor, kind) is not None
 
 
 def _expands(subject: Subject, word: str) -> None:
@@ -162,26 +162,58 @@ def _expands(subject: Subject, word: str) -> None:
         places = [i for i, id in enumerate(row.input_ids) if id == token]
         what = f"a row with {len(sizes)} of type {kind}"
         wanted = _features(run, kind, row) if sizes else 0
-        assert len(places) == wanted, f"{what}: {len(places)} placeholders, and {wanted} features"
+        if wanted is None:
+            _assert_model_counts(run, row, places[0], what)
+        else:
+            found = len(places)
+            assert found == wanted, f"{what}: {found} placeholders, and {wanted} features"
         assert not any(row.weights[i] for i in places), f"{what}: a placeholder is trained on"
         assert any(row.weights), f"{what}: nothing of it is trained on"
 
 
-def _features(run: Run, kind: str, row: Encoded) -> int:
-    """How many vectors the model makes of the media of a row."""
+def _features(run: Run, kind: str, row: Encoded) -> int | None:
+    """How many vectors the model makes of the media of a row; ``None`` where it cannot be asked."""
     import inspect
 
     import torch
 
     method = f"get_{kind}_features"
-    owner: Any = next((m for m in run.model.modules() if hasattr(m, method)), None)
-    assert owner is not None, f"the family accepts {kind}, and no module of its model has {method}"
-    taken = inspect.signature(getattr(owner, method)).parameters
+    # a head may hand on whatever it is given: the first that names what it takes is asked
+    for module in run.model.modules():
+        ask: Any = getattr(module, method, None)
+        taken = row.media.keys() & inspect.signature(ask).parameters if ask else ()
+        if taken:
+            break
+    else:
+        return None
+    if "kwargs" in inspect.signature(ask).parameters:  # what the forward pass hands on that way
+        taken |= row.media.keys() & inspect.signature(module.forward).parameters
     with torch.no_grad():
-        found = getattr(owner, method)(**{n: v for n, v in row.media.items() if n in taken})
+        found = ask(**{name: row.media[name] for name in taken})
+    # clips of several lengths come padded, with what is none of them said beside
+    real = getattr(found, "attention_mask", None)
+    if real is not None:
+        return int(real.sum())
     found = getattr(found, "pooler_output", found)
     each = found if isinstance(found, list | tuple) else [found]
     return sum(features.numel() // features.shape[-1] for features in each)
+
+
+def _assert_model_counts(run: Run, row: Encoded, place: int, what: str) -> None:
+    """The model takes a row as it is, and refuses it with one placeholder more."""
+
+    def doubled(values: Sequence[Any]) -> list[Any]:
+        return [*values[:place], values[place], *values[place:]]
+
+    columns = {name: doubled(values) for name, values in row.per_token.items()}
+    longer = Encoded(doubled(row.input_ids), doubled(row.weights), columns, row.media)
+    gradients(run, [[row]])
+    try:
+        gradients(run, [[longer]])
+    # how a model says so is its own affair
+    except Exception:
+        return
+    raise AssertionError(f"{what}: the model takes one placeholder too many")
 
 
 def _row(

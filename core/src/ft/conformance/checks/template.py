@@ -99,7 +99,8 @@ def _compare(rendering: Rendering, checkpoint: str, original: str) -> int:
     )
     assert difference is None, f"{checkpoint}: {difference}"
     # its renderings of text are compared with those of `jinja` by served_as_trained
-    for conversation, prompt in product(conversations_with_media(), template.compared):
+    examples = list(conversations_with_media(sound="audio" in original))
+    for conversation, prompt in product(examples, template.compared):
         found = rendering.render_or_none(conversation, prompt)
         if found is None and not rendering.takes(conversation):
             continue

@@ -32,8 +32,8 @@ def mask(subject: Subject) -> None:
     generation prompt ends that asks for that turn (at the answer, in an earlier turn which the
     template prompts for otherwise than it writes it), and ends after the string of ``stop``, or
     the end token, that closes the turn. What is expected comes from rendering the conversation
-    up to each turn, not from the marks. So it is for an empty answer and, where the format has
-    them, for reasoning, a call and a turn behind a tool's result.
+    up to each turn, not from the marks. So it is, where the format has
+    them, for an empty answer, reasoning, a call and a turn behind a tool's result.
 
     Fails: a mask that is shifted by one; a terminator left out of the loss; the second turn not
     marked; a newline after the terminator that the model never gets to write.
@@ -58,7 +58,7 @@ def _with_more(rendering: Rendering) -> list[Conversation]:
     call = assistant(tool_calls=[ToolCall("get_weather", {"city": "Oslo"}, id=CALL_ID)])
     result = Message("tool", "Result.", name="get_weather", tool_call_id=CALL_ID)
     found = [
-        dialog(""),
+        *([dialog("")] if rendering.has_empty_answers else []),
         Conversation(messages=[user("Hi"), assistant("3", reasoning="One and two.")]),
         Conversation(messages=[user("Hi"), call], tools=[WEATHER]),
         Conversation(messages=[user("Hi"), call, result, assistant("Yes.")], tools=[WEATHER]),
@@ -226,7 +226,8 @@ def tokens(subject: Subject) -> None:
     run = rendering.run
     run.tokenizer = run.processor = tokenizer
     run.template_variables = {"bos_token": tokenizer.bos_token, "eos_token": tokenizer.eos_token}
-    for conversation in [*rendering.dialogs(), dialog("Paris.", "42", "")]:
+    last = dialog("Paris.", "42", *([""] if rendering.has_empty_answers else []))
+    for conversation in [*rendering.dialogs(), last]:
         rendered = rendering.render(conversation)
         (row,) = run.tokenize([rendered])
         wanted = [rendered.text[start:end] for start, end, _ in rendered.spans]

@@ -22,7 +22,9 @@ class LowRank(Adapter):
 
     needs = frozenset({"linear-layers"})
     accepts = frozenset({"quantized-base", "packing"})
-    provides = frozenset({"frozen-base", "switchable-adapter", "mergeable", "starts-at-base"})
+    provides = frozenset(
+        {"frozen-base", "switchable-adapter", "several-adapters", "mergeable", "starts-at-base"}
+    )
 
     class Options(PluginOptions):
         rank: int = Field(4, gt=0, description="inner width of the update")

@@ -104,8 +104,10 @@ class MediaProcessor:
         """What the model reads of one text with its media; offsets are those of the text
         whose placeholders are expanded."""
         (whole,) = text
-        media = {"image": "images", "video": "videos", "audio": "audio"}
-        found = {k: [self.patches(m) for m in settings.get(a) or []] for k, a in media.items()}
+        # images and videos come in a list for each text
+        (images,), (videos,) = settings.get("images") or [[]], settings.get("videos") or [[]]
+        media = {"image": images, "video": videos, "audio": settings.get("audio") or []}
+        found = {kind: [self.patches(medium) for medium in each] for kind, each in media.items()}
         out: dict[str, Any] = {}
         replaced, shift = [], 0
         for at, kind, patches in self._places(whole, found):

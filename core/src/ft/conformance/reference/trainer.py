@@ -13,6 +13,7 @@ class Supervised(Trainer):
 
     takes = (Conversation,)
     accepts = Trainer.accepts | {"packing", "loss-kernel"}
+    provides = frozenset({"extra-loss"})
 
     @hookimpl
     def ft_encode(self, run: Run, examples: Sequence[Conversation]) -> list[Encoded]:

@@ -25,6 +25,8 @@ class AdaLora(PeftAdapter):
 
     method = "ADALORA"
     paper = "arXiv:2303.10512"
+    needs = PeftAdapter.needs | {"whole-gradients"}  # of which it makes importances
+    provides = PeftAdapter.provides - {"several-adapters"}  # one budget: PEFT trains one of these
 
     class Options(LayerOptions):
         rank: int = Field(8, gt=0, description="average rank of a layer at the end")
@@ -128,7 +130,7 @@ class AdaLora(PeftAdapter):
 
     @hookimpl
     def ft_add_adapter(self, run: Run, model: Any, name: str, folder: Path | None) -> None:
-        return None  # one budget: PEFT trains one of these on a model
+        return None
 
 
 MEASURES = ("ipt", "exp_avg_ipt", "exp_avg_unc")

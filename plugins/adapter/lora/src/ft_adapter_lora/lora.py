@@ -23,6 +23,7 @@ class Lora(PeftAdapter):
 
     method = "LORA"
     paper = "arXiv:2106.09685"
+    provides = PeftAdapter.provides | {"low-rank-factors"}
 
     class Options(LayerOptions):
         rank: int = Field(16, gt=0, description="inner width of the update")

@@ -61,7 +61,7 @@ class StartedLora(Lora):
 
     accepts = Lora.accepts - {"quantized-base"}
     # switched off, it leaves the base without what was taken out of it
-    provides = Lora.provides - {"switchable-adapter"}
+    provides = Lora.provides - {"switchable-adapter", "several-adapters"}
     started: Mapping[str, tuple[Tensor, Tensor]] = {}
     """B0 (out, rank) and A0 (rank, in) by the name of the layer."""
 

@@ -52,6 +52,8 @@ class Peft(PeftAdapter):
 
     def capabilities(self) -> Capabilities:
         said = super().capabilities()
+        if self.options.method.upper() == "LORA":
+            return said.also(provides={"low-rank-factors"})
         if self.options.method.upper() not in VIRTUAL_TOKENS:
             return said
         return replace(

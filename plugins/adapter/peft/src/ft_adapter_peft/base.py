@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ft.api import Adapter, Capabilities, InputError, Run, hookimpl
 from ft_adapter_peft.options import LayerOptions, SavedOptions
 from ft_adapter_peft.saved import (
+    ask_leave,
     named,
     note_width,
     plain,
@@ -43,7 +44,7 @@ class PeftAdapter(Adapter):
 
     needs = frozenset({"linear-layers"})
     accepts = frozenset({"quantized-base", "packing"})
-    provides = frozenset({"frozen-base", "switchable-adapter", "mergeable"})
+    provides = frozenset({"frozen-base", "switchable-adapter", "several-adapters", "mergeable"})
 
     Options: ClassVar[type[SavedOptions]] = LayerOptions
 
@@ -89,6 +90,7 @@ class PeftAdapter(Adapter):
 
         if self.options.continue_from is not None:
             self._refuse_differences(run, model, self.options.continue_from)
+            ask_leave(run, self.options.continue_from)
             return self._load(model, self.options.continue_from, trainable=True)
         config: Any = self.peft_config(run, model)
         if not hasattr(model, "prepare_inputs_for_generation"):
@@ -112,7 +114,9 @@ class PeftAdapter(Adapter):
         # afterwards: PEFT looks for the base under this name, on the network if it must
         for file in folder.rglob("adapter_config.json"):
             config = json.loads(file.read_text(encoding="utf-8"))
-            config["base_model_name_or_path"] = run.source
+            # with adapters merged into it the base is no longer what that name leads to
+            merged = (folder.name for folder in run.family.options.merged)
+            config["base_model_name_or_path"] = " + ".join((run.source, *merged))
             file.write_text(json.dumps(config, indent=2), encoding="utf-8")
         if not self.shapes_tell_base:
             note_width(model, folder)
@@ -120,6 +124,7 @@ class PeftAdapter(Adapter):
 
     @hookimpl
     def ft_restore_model(self, run: Run, folder: Path) -> nn.Module:
+        ask_leave(run, folder)
         return self._load(run.load_base(), folder, trainable=False)
 
     def compared(self) -> Mapping[str, str]:
@@ -220,6 +225,7 @@ class PeftAdapter(Adapter):
                 new.update({id(p): p.requires_grad for p in model.parameters()})
                 model.set_adapter(former)
             else:
+                ask_leave(run, folder)
                 model.load_adapter(folder, name, is_trainable=False)
         return True
 
@@ -228,6 +234,34 @@ class PeftAdapter(Adapter):
         if "switchable-adapter" not in self.capabilities().provides:
             return None  # biases of the base have moved, say
         return switched(model, name)
+
+    @hookimpl
+    def ft_combine_adapters(
+        self,
+        run: Run,
+        model: Any,
+        weights: Sequence[float],
+        method: str,
+        density: float | None,
+    ) -> bool | None:
+        import torch
+
+        names = list(model.peft_config)
+        try:
+            with torch.random.fork_rng():  # some methods prune at random
+                torch.manual_seed(run.seed)
+                model.add_weighted_adapter(
+                    names, list(weights), "combined", combination_type=method, density=density
+                )
+        except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+            raise InputError(
+                f"PEFT cannot combine adapters of method {self.method} so: {error}",
+                hint="methods: cat, linear, svd, ties, ties_svd, dare_linear, dare_ties, "
+                "dare_linear_svd, dare_ties_svd, magnitude_prune, magnitude_prune_svd; the ones "
+                "that prune need a density, and those without svd but cat equal ranks",
+            ) from error
+        model.set_adapter("combined")
+        return True
 
     def capabilities(self) -> Capabilities:
         said = super().capabilities()

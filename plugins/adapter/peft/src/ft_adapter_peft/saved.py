@@ -14,6 +14,8 @@ from ft.api import InputError
 if TYPE_CHECKING:
     from torch import nn
 
+    from ft.api import Run
+
 
 BASE = "base.json"
 """The file that says how wide the base is."""
@@ -22,6 +24,12 @@ BASE = "base.json"
 def require_adapter(folder: Path) -> None:
     if not (folder / "adapter_config.json").is_file():
         raise InputError("no PEFT adapter lies here", where=str(folder))
+
+
+def ask_leave(run: Run, folder: Path) -> None:
+    """Have the policy permit an adapter whose weights are a pickle."""
+    if not any(folder.glob("*.safetensors")):
+        run.permit("pickled-weights", "an adapter without safetensors", str(folder))
 
 
 def note_width(model: Any, folder: Path) -> None:

@@ -31,7 +31,7 @@ class ReLora(Lora):
     paper = "arXiv:2307.05695"
     accepts = Lora.accepts - {"quantized-base"}
     # switched off, it leaves a base that has moved
-    provides = Lora.provides - {"frozen-base", "switchable-adapter"}
+    provides = Lora.provides - {"frozen-base", "switchable-adapter", "several-adapters"}
     # the learning rate has to be one that ``step()`` reads, not a backward pass before it
     needs = Lora.needs | {"step-closure"}
 

@@ -1,7 +1,7 @@
 """LLaVA 1.5 (Liu et al., 2023, arXiv:2310.03744): Vicuna with CLIP's vision tower in front.
 
-The chat format is that of Vicuna without its first sentence; the end token of the tokenizer ends
-an answer, as in the model's own training.
+The chat format is that of Vicuna without its first sentence. As in the model's own training, the
+begin-of-text token stands in front, and the end token of the tokenizer ends an answer.
 """
 
 from __future__ import annotations

@@ -100,4 +100,5 @@ family = MistralSmall(
         "image_break_token": "[IMG_BREAK]",
         "image_end_token": "[IMG_END]",
     },
+    padded_media=("pixel_values",),
 )

@@ -39,10 +39,14 @@ class Qwen35Template(Template):
         {"variables": {"enable_thinking": True}},
     )
 
+    medium, between = "<|vision_start|><|{}_pad|><|vision_end|>", ""
+
     def __init__(self, release: str, thinks: bool, published: str):
         text = (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8")
+        image, video = self.medium.format("image"), self.medium.format("video")
         super().__init__(
-            f"{{%- set release, thinks = {release}, {str(thinks).lower()} %}}\n{text}",
+            f"{{%- set release, thinks = {release}, {str(thinks).lower()} %}}\n"
+            f"{{%- set image, video, between = '{image}', '{video}', '{self.between}' %}}\n{text}",
             stop=("<|im_end|>",),
             published=(published,),
         )

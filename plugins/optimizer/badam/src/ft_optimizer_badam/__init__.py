@@ -22,6 +22,7 @@ class Badam(Optimizer):
 
     paper = "arXiv:2404.02827"
     accepts = frozenset({"gradient-accumulation", "gradient-clipping"})
+    provides = Optimizer.provides - {"whole-gradients"}
 
     class Options(OptimizerOptions):
         mode: Literal["layer", "ratio"] = Field(
@@ -46,8 +47,9 @@ class Badam(Optimizer):
 
     def capabilities(self) -> Capabilities:
         said = super().capabilities()
-        # a process group expects a gradient of every weight that trained at first
-        return said if self.options.mode == "layer" else said.also(accepts={"data-parallel"})
+        if self.options.mode == "ratio":
+            return said.also(accepts={"data-parallel"}, provides={"whole-gradients"})
+        return said  # a process group expects a gradient of every weight that trained at first
 
     @hookimpl
     def ft_build_optimizer(self, run: Run) -> torch.optim.Optimizer:

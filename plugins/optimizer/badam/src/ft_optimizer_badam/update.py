@@ -23,8 +23,8 @@ def layers_of(run: Run, groups: list[dict], embeddings: bool) -> list[dict]:
     """``groups`` divided by layer; each part names its ``block``, from 0 upwards.
 
     What is neither in a layer nor an embedding, such as the last norm, goes with the top layer.
-    Embeddings and output layer are the last block, or in none. A model without numbered layers
-    is a single block.
+    Embeddings and output layer are the last block, or in none; where nothing else trains, as with
+    virtual tokens, they are the only block. A model without numbered layers is a single block.
     """
     output = run.model.get_output_embeddings()  # type: ignore[operator]
     outer = {
@@ -42,10 +42,14 @@ def layers_of(run: Run, groups: list[dict], embeddings: bool) -> list[dict]:
         if layer is not None:
             layers.setdefault(layer, len(layers))
     top = max(len(layers) - 1, 0)
+    if names.keys() <= outer:
+        last = 0
+    else:
+        last = top + 1 if embeddings else NEVER
 
     def block(parameter: nn.Parameter) -> int:
         if id(parameter) in outer:
-            return top + 1 if embeddings else NEVER
+            return last
         layer = names[id(parameter)]
         return top if layer is None else layers[layer]
 

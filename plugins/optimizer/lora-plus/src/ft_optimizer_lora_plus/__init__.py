@@ -18,6 +18,7 @@ class LoraPlus(Optimizer):
     """
 
     paper = "arXiv:2402.12354"
+    needs = frozenset({"low-rank-factors"})
 
     class Options(OptimizerOptions):
         ratio: float = Field(16.0, ge=1, description="learning rate of B over that of A")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ft.api import Field, PluginOptions, Quantizer, Run, hookimpl
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Quanto(Quantizer):
@@ -50,6 +50,17 @@ class Quanto(Quantizer):
         quanto.quantize(model, weights=kind, include=chosen, exclude=skipped or None)
         quanto.freeze(model)
         model.requires_grad_(False)
+        for layer in model.modules():
+            if isinstance(layer, quanto.nn.QLinear):
+                layer.register_forward_hook(_whole)
+
+
+def _whole(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    """An output that may be added to in place, as some adapters do.
+
+    The library gives a view out of an autograd function of its own, which torch forbids that for.
+    """
+    return output.clone() if output._is_view() else output
 
 
 def _is_linear(layer: nn.Module) -> bool:

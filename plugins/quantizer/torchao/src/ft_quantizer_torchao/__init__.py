@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import model_validator
 
-from ft.api import Capabilities, Field, PluginOptions, Quantizer, Run, hookimpl
+from ft.api import Capabilities, Estimate, Field, PluginOptions, Quantizer, Run, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -92,6 +92,11 @@ class TorchAo(Quantizer):
             quantize_(
                 model, QATConfig(self._stored(), step="prepare"), lambda _, name: name in chosen
             )
+
+    @hookimpl
+    def ft_estimate(self, estimate: Estimate) -> None:
+        if self.options.aware:  # the rounded weights are made anew in each pass, and kept for it
+            self.ft_prepare_model(estimate.model)
 
     @hookimpl
     def ft_finish_model(self, model: nn.Module) -> None:

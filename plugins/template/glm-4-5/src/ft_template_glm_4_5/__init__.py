@@ -3,6 +3,7 @@
 All have tools and thoughts, which ``enable_thinking: false`` switches off. Thoughts of earlier
 turns are left out, from 4.7 on unless ``clear_thinking`` is false. ``glm-4-5`` is also
 that of 4.6, ``glm-4-7`` that of 4.7 and 5, ``glm-5-1`` and ``glm-5-2`` those of 5.1 and 5.2.
+``glm-4-5v`` and ``glm-4-6v`` have images and videos besides.
 
 A turn has no end of its own: a model ends it by beginning the next one, with ``<|user|>`` or
 ``<|observation|>``. The last answer of a conversation is therefore trained with that token, which
@@ -34,8 +35,10 @@ class Glm(Template):
         {"variables": {"enable_thinking": False, "clear_thinking": False}},
     )
 
+    file = "chat.jinja"
+
     def __init__(self, kind: str, *published: str):
-        text = (Path(__file__).parent / "chat.jinja").read_text(encoding="utf-8")
+        text = (Path(__file__).parent / self.file).read_text(encoding="utf-8")
         super().__init__(
             f"{{%- set kind = '{kind}' %}}\n{text}",
             stop=("<|user|>", "<|observation|>"),
@@ -67,7 +70,16 @@ class Glm(Template):
         return Message("assistant", text, tool_calls=calls, reasoning=reasoning)
 
 
+class Seeing(Glm):
+    """A format with images and videos, too."""
+
+    file = "chat_vision.jinja"
+    samples = ({}, {"variables": {"enable_thinking": False}})
+
+
 template = Glm("4.5", "zai-org/GLM-4.5-Air")
 v4_7 = Glm("4.7", "zai-org/GLM-4.7-Flash", "zai-org/GLM-5")
 v5_1 = Glm("5.1", "zai-org/GLM-5.1")
 v5_2 = Glm("5.2", "zai-org/GLM-5.2")
+v4_5v = Seeing("4.5", "zai-org/GLM-4.5V")
+v4_6v = Seeing("4.6", "zai-org/GLM-4.6V", "zai-org/GLM-4.6V-Flash", "zai-org/GLM-OCR")

@@ -107,7 +107,8 @@ class PPO(OnlineTrainer):
 
     def capabilities(self) -> Capabilities:
         said = super().capabilities()
-        return said.also(needs={"switchable-adapter"}) if self.options.value == "adapter" else said
+        roles = {"switchable-adapter", "several-adapters"}
+        return said.also(needs=roles) if self.options.value == "adapter" else said
 
     @hookimpl
     def ft_add_modules(self, run: Run) -> Mapping[str, nn.Module]:

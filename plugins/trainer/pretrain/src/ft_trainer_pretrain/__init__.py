@@ -31,6 +31,7 @@ class Pretrain(Trainer):
 
     takes = (Text,)
     accepts = Trainer.accepts | {"packing", "loss-kernel", "streaming"}
+    provides = frozenset({"extra-loss"})
     suggests = {"optimizer": "adamw", "trackers": ["jsonl"]}
 
     class Options(TrainerOptions):

@@ -63,7 +63,7 @@ class S3FT(Trainer):
     paper = "arXiv:2502.08130"
     takes = (Conversation,)
     needs = frozenset({"optimizer", "rewards"})
-    provides = frozenset({"generation"})
+    provides = frozenset({"generation", "extra-loss"})
     accepts = Trainer.accepts | {"loss-kernel"}
     suggests = {
         "optimizer": {"name": "adamw", "learning_rate": 1e-5},

@@ -14,6 +14,7 @@ from ft.api import (
     Conversation,
     Encoded,
     Field,
+    InputError,
     Loss,
     Rendered,
     Run,
@@ -43,6 +44,7 @@ class SFT(Trainer):
 
     takes = (Conversation,)
     accepts = Trainer.accepts | {"packing", "loss-kernel", "streaming"}
+    provides = frozenset({"extra-loss"})
     suggests = {"optimizer": "adamw", "trackers": ["jsonl"]}
     training_options = Trainer.training_options | {
         *("loss", "anchor", "entropy_power", "label_smoothing", "neftune")
@@ -124,6 +126,7 @@ class SFT(Trainer):
 
     def _render(self, run: Run, example: Conversation) -> Rendered:
         """Render with the spans that ``train_on`` wants; a message's own ``train`` beats it."""
+        refuse_unheard(example, self.options.train_on)
         if self.options.train_on == "last":
             return run.render(only_last(example))
         rendered = run.render(example)
@@ -156,6 +159,26 @@ class SFT(Trainer):
             anchor = 0.1 if options.anchor is None else options.anchor
             losses = losses + anchor * divergence(run, model, batch, tokens, self._reference)
         return Loss((losses * tokens.weights).sum(), metrics, tokens.outputs)
+
+
+def refuse_unheard(example: Conversation, train_on: str) -> None:
+    """Raise where a turn that the model does not write asks for what ``train_on`` rules out.
+
+    Templates mark what the model writes; where any other turn begins and ends nobody says.
+    """
+    whole = train_on == "all"
+    for number, message in enumerate(example.messages, 1):
+        if message.role == "assistant":
+            continue
+        if message.train is (not whole) or (whole and message.weight != 1):
+            said = "a weight" if message.train is None else f"train: {str(message.train).lower()}"
+            raise InputError(
+                f"message {number}, of role {message.role}, has {said}, which trainer.train_on: "
+                f"{train_on} has no place for: only turns of the assistant are told apart",
+                where=str(example.origin) if example.origin else None,
+                hint="leave it out of the row, or set trainer.train_on: "
+                + ("assistant" if whole else "all"),
+            )
 
 
 def only_last(example: Conversation) -> Conversation:
