@@ -3,7 +3,8 @@
 Counts, for each chat format of ft, the kit's conversations whose text equals the published one
 byte for byte (``ft.conformance.equality``), and those that LLaMA-Factory writes so with the
 template that it names for the same checkpoint. ``--record`` writes the latter beside this script
-too, for ``docs/templates.md``.
+too, for ``docs/templates.md``. With ``--mistral-python`` the encoder that Mistral AI publishes for
+its models is compared with the same texts.
 """
 
 from __future__ import annotations
@@ -23,6 +24,15 @@ from ft.api import Template
 from ft.conformance.equality import Case, cases, equality, formats
 
 PEER = Path(__file__).with_name("peer_templates.py")
+VENDOR = Path(__file__).with_name("peer_mistral.py")
+TOKENIZERS = {
+    "mistral": "tokenizer.model.v1",
+    "mistral-v3": "mistral_instruct_tokenizer_240323.model.v3",
+    "codestral": "mistral_instruct_tokenizer_240323.model.v3",
+    "mistral-nemo": "tekken_240718.json",
+    "mistral-large-2411": "mistral_instruct_tokenizer_241114.model.v7",
+}
+"""Formats whose tokenizers mistral-common brings, without a default system text of their own."""
 RECORD = Path(__file__).with_name("llamafactory-templates.json")
 
 
@@ -34,8 +44,11 @@ def as_json(case: Case) -> dict[str, Any]:
                 "role": message.role,
                 "content": message.content,
                 "reasoning": message.reasoning,
+                "name": message.name,
+                "id": message.tool_call_id,
                 "calls": [
-                    {"name": call.name, "arguments": call.arguments} for call in message.tool_calls
+                    {"id": call.id, "name": call.name, "arguments": call.arguments}
+                    for call in message.tool_calls
                 ],
             }
             for message in case.conversation.messages
@@ -48,26 +61,51 @@ def as_json(case: Case) -> dict[str, Any]:
 
 def beside(python: str, found: Mapping[str, Template]) -> dict[str, Any]:
     """LLaMA-Factory's version and counts by checkpoint; one that it does not list is left out."""
+    work = [
+        {
+            "checkpoint": checkpoint,
+            # what the checkpoint's tokenizer may have for its end of text
+            "stop": list(template.stop),
+            "cases": [as_json(case) for case in cases(template, checkpoint)],
+        }
+        for template in found.values()
+        for checkpoint in template.published
+    ]
+    return ask(python, PEER, work)
+
+
+def vendor(python: str, found: Mapping[str, Template]) -> list[list[str]]:
+    """A line for each format that mistral-common knows."""
+    work = [
+        {
+            "format": name,
+            "tokenizer": TOKENIZERS[name],
+            "cases": [as_json(case) for case in cases(template, template.published[0])],
+        }
+        for name, template in found.items()
+        if name in TOKENIZERS
+    ]
+    said = ask(python, VENDOR, work)
+    for name, one in said["formats"].items():
+        print(f"{name}: {one['first']}")
+    return [
+        [name, share(one["exact"], one["taken"]), str(one["total"])]
+        for name, one in said["formats"].items()
+    ]
+
+
+def ask(python: str, script: Path, work: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a script says of this work, run with an interpreter of its own."""
     with tempfile.TemporaryDirectory() as name:
-        work = [
-            {
-                "checkpoint": checkpoint,
-                # what the checkpoint's tokenizer may have for its end of text
-                "stop": list(template.stop),
-                "cases": [as_json(case) for case in cases(template, checkpoint)],
-            }
-            for template in found.values()
-            for checkpoint in template.published
-        ]
         given = Path(name) / "cases.json"
         given.write_text(json.dumps(work), encoding="utf-8")
         done = subprocess.run(
-            [python, str(PEER), str(given)], capture_output=True, text=True, check=False
+            [python, str(script), str(given)], capture_output=True, text=True, check=False
         )
     for line in done.stdout.splitlines():
         if line.startswith("RESULT "):
             return json.loads(line.removeprefix("RESULT "))
-    sys.exit(f"LLaMA-Factory failed:\n{done.stderr[-2000:]}")
+    sys.exit(f"{script.name} failed:\n{done.stderr[-2000:]}")
 
 
 def rows(found: Mapping[str, Template], peer: Mapping[str, Any]) -> list[list[str]]:
@@ -124,6 +162,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Count both sides; fail where one of ft's formats is not the published one."""
     parser: argparse.ArgumentParser = measure.parser(__doc__)
     parser.add_argument("--llamafactory-python", help="one that can import llamafactory")
+    parser.add_argument("--mistral-python", help="one that can import mistral_common")
     parser.add_argument("--only", nargs="*", default=[], help="names of formats")
     chosen = parser.parse_args(argv)
     found = formats(chosen.only)
@@ -153,7 +192,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         "it takes is what its data formats can say: roles that alternate, one system text at the "
         "start.\n\n"
     )
-    measure.report("Chat templates", text + measure.table(head, rows(found, peer)), chosen.record)
+    text += measure.table(head, rows(found, peer))
+    if chosen.mistral_python:
+        head = ["format", "equal, of those that it takes", "conversations"]
+        text += (
+            "\n\nmistral-common, the encoder that Mistral AI publishes, beside the published "
+            "templates. Where it differs, it puts messages of one role together, fills in an "
+            "empty description of a tool, or leaves the spaces around an answer.\n\n"
+        ) + measure.table(head, vendor(chosen.mistral_python, found))
+    measure.report("Chat templates", text, chosen.record)
     measure.leave(failures(found))
 
 

@@ -64,7 +64,8 @@ def turns_of(case: Mapping[str, Any], template: Any) -> tuple[str, list[dict[str
             content = f"{opening}{thoughts}{closing}{content}"
         if message["calls"]:
             role = "function"
-            calls = json.dumps(message["calls"], ensure_ascii=False)
+            calls = [{k: call[k] for k in ("name", "arguments")} for call in message["calls"]]
+            calls = json.dumps(calls, ensure_ascii=False)
             opening, closing = template.tool_call_words
             content = f"{content}{opening}{calls}{closing}" if content else calls
         if role == "observation" and turns and turns[-1]["role"] == role:
