@@ -62,7 +62,7 @@ def pages() -> dict[str, str]:
     files = (ROOT / "plugins").glob("*/*/pyproject.toml")
     ours = {f"ft-{file.parents[1].name}-{file.parent.name}" for file in files}
     records = [r for r in installed_index().records if r.distribution in ours]
-    found: dict[str, dict[str, tuple[Record, Plugin]]] = {}
+    found: dict[str, dict[str, tuple[Record, Any]]] = {}
     for record in sorted(records, key=lambda one: one.name):
         found.setdefault(record.kind, {})[record.name] = (record, import_plugin(record))
     formats = {name: plugin for name, (_, plugin) in found["template"].items()}

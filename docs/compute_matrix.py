@@ -23,6 +23,7 @@ TABLES = {
     "trainer": "Adapters and trainers",
 }
 KINDS = ("adapter", *TABLES)
+UNTRIED = {"became": "failed", "why": ["It was not tried."]}
 
 
 def ours() -> dict[str, list[str]]:
@@ -48,7 +49,8 @@ def page(names: Mapping[str, Sequence[str]], results: Mapping[str, Any]) -> str:
     """Three tables with adapters down their sides, and the sentences that their numbers mean."""
     pairs = {
         kind: [
-            [results["pairs"][pair_of(a, kind, o)] for o in names[kind]] for a in names["adapter"]
+            [results["pairs"].get(pair_of(a, kind, o), UNTRIED) for o in names[kind]]
+            for a in names["adapter"]
         ]
         for kind in TABLES
     }
@@ -59,7 +61,7 @@ def page(names: Mapping[str, Sequence[str]], results: Mapping[str, Any]) -> str:
         "",
         f"Every pair was tried on a tiny random model on a CPU ({results['date']}; {versions}): "
         f"{counts['trains']} train, {counts['refused']} are refused by `ft check` with a sentence, "
-        f"{counts['not-run']} need another machine, {counts['failed']} fail.",
+        f"{counts['not-run']} could not be tried here, {counts['failed']} fail.",
         "",
         "✓ says that in five steps on one batch the loss of the fifth is below that of the first, "
         "and that the result is saved. A trainer that learns from what the model itself writes has "

@@ -230,6 +230,18 @@ def test_quantizers_change_the_estimate(recipe):
     assert frozen("a100", name="fp8") == one
 
 
+def test_rounding_while_it_trains_leaves_weights_wide(recipe):
+    from ft.plan.choose import written
+
+    def terms(**changes):
+        return written(planner_of(recipe(adapter="full", **changes), "h200")).terms
+
+    plain, aware = terms(), terms(quantizer={"name": "torchao", "type": "int4", "aware": True})
+    assert aware["trained weights"] == plain["trained weights"]
+    assert aware["optimizer state"] == plain["optimizer state"]
+    assert aware["activations kept"] > plain["activations kept"]
+
+
 def test_the_table_fits_80_columns_and_ends_in_lines_for_the_recipe(ft, recipe):
     done = ft("plan", recipe(kernels=["varlen"]), "--device", "h200", "--memory", "24GB")
     assert done.code == 0, done.err

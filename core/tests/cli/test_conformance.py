@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,38 @@ def test_all_plugins_of_a_distribution(site, ft) -> None:
     assert "adapter:one" in result.out
     assert "adapter:two" in result.out
     assert "<title>Conformance of 2 plugins" in Path("r.html").read_text(encoding="utf-8")
+
+
+def test_what_is_proved_is_left_out_until_it_changes(site, ft) -> None:
+    for name in ("fine", "other"):
+        site.adapter(name, GOOD, headers=LICENCE)
+    again = ("plugins", "test", "--dist", "ft-adapter-fine", "--dist", "ft-adapter-other")
+    first = ft("plugins", "test", "adapter:fine", "--level", "1")
+    assert first.code == 0, first.out
+    result = ft(*again, "--level", "1", "--changed")
+    assert "1 plugins are proved, 1 are tried" in result.out
+    assert "adapter:other  L1" in result.out
+    assert "adapter:fine" not in result.out
+    assert ft(*again, "--level", "1", "--changed").out.startswith("2 plugins are proved, 0")
+    assert "2 are tried" in ft(*again, "--level", "2", "--changed").out
+    shutil.rmtree(site.path / "ft_adapter_fine-0.1.0.dist-info")
+    site.adapter("fine", GOOD.replace("Trains", "Teaches"), headers=LICENCE)
+    assert "1 are tried" in ft(*again, "--level", "1", "--changed").out
+
+
+def test_shards_share_the_distributions(site, ft) -> None:
+    site.add("pair", {"adapter:one": "pair:plugin", "adapter:two": "pair:plugin"}, GOOD)
+    site.adapter("fine", GOOD, headers=LICENCE)
+    tried = []
+    for part in ("1/2", "2/2"):
+        names = ("adapter:one", "adapter:two", "adapter:fine")
+        ft("plugins", "test", *names, "--level", "0", "--shard", part, "--json", "r.json")
+        found = json.loads(Path("r.json").read_text())["plugins"]
+        tried.append({plugin["plugin"] for plugin in found})
+    assert tried == [{"adapter:fine"}, {"adapter:one", "adapter:two"}]
+    result = ft("plugins", "test", "adapter:fine", "--shard", "3/2")
+    assert result.code == 2
+    assert "--shard 3/2: this is no part of a whole" in result.err
 
 
 @pytest.mark.parametrize(

@@ -104,16 +104,15 @@ def test_one_that_hangs_is_ended(index: Index) -> None:
     assert (trial.became, trial.why) == ("failed", ("it did not end within 4 s",))
 
 
-def test_what_was_installed_anew_is_tried_again(index: Index, site: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["plugins", "versions"])
+def test_what_was_installed_anew_is_tried_again(index: Index, tmp_path: Path, part: str) -> None:
     file = tmp_path / "found.json"
-    found = {
-        "date": "2026-01-01",
-        "versions": {},
-        "plugins": {"adapter:fine": "another", "quantizer:q": "0.1.0"},
-        "pairs": {"adapter:fine quantizer:q": {"became": "trains", "losses": [2, 1], "rate": 0.1}},
-    }
-    file.write_text(json.dumps(found), encoding="utf-8")
-    assert run(index, file, "adapter:fine")["tried"].keys() == {"adapter:fine quantizer:q"}
+    assert len(run(index, file, "adapter:fine")["tried"]) == 1
+    assert not run(index, file, "adapter:fine")["tried"]
+    kept = json.loads(file.read_text("utf-8"))
+    kept[part] |= {"adapter:fine": "another", "torch": "another"}
+    file.write_text(json.dumps(kept), encoding="utf-8")
+    assert len(run(index, file, "adapter:fine")["tried"]) == 1
 
 
 def test_what_cannot_be_asked(index: Index, tmp_path: Path) -> None:
@@ -123,6 +122,8 @@ def test_what_cannot_be_asked(index: Index, tmp_path: Path) -> None:
         tables_of(index, [("adapter", "adapter")])
     with pytest.raises(InputError):
         tables_of(index, [("adapter", "quantizer")], ["adapter:absent"])
+    with pytest.raises(InputError):
+        tables_of(index, [("adapter", "quantizer")], ["fine"])
     (tmp_path / "odd.json").write_text("[]", encoding="utf-8")
     with pytest.raises(InputError, match="no file of results"):
         Results(tmp_path / "odd.json")

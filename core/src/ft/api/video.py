@@ -76,7 +76,9 @@ class VideoFamily(ModelFamily):
         build = getattr(transformers, self.processor)
         parts = {"image_processor": getattr(transformers, self.image_processor)(**options)}
         if find_spec("torchvision"):
-            parts["video_processor"] = getattr(transformers, self.video_processor)(**options)
+            # frames that are given as they are do not say when each was taken
+            reader = getattr(transformers, self.video_processor)
+            parts["video_processor"] = reader(**{"do_sample_frames": False, **options})
         else:
             build = without_video(build)
         more = self.tiny_arguments(config)
@@ -131,6 +133,13 @@ def without_video(whole: type) -> Any:
             named.update(zip(names, parts, strict=False))
             super().__init__(**named, video_processor=None)
             del self.video_processor
+
+        @property
+        def model_input_names(self) -> list[str]:
+            try:
+                return super().model_input_names
+            except AttributeError:  # the original asks its video part as well
+                return ProcessorMixin.model_input_names.fget(self)  # type: ignore[attr-defined]
 
         @staticmethod
         def validate_init_kwargs(processor_config: Any, valid_kwargs: Any) -> Any:

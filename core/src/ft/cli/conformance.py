@@ -28,6 +28,8 @@ file = click.Path(dir_okay=False, path_type=Path)
 @click.argument("names", nargs=-1, metavar="[KIND:NAME]...")
 @click.option("--dist", "distributions", multiple=True, help="All plugins of a distribution.")
 @click.option("--all", "everything", is_flag=True, help="All installed plugins.")
+@click.option("--changed", is_flag=True, help="Leave out what is proved of these very files.")
+@click.option("--shard", metavar="N/OF", help="The N-th part of the distributions, such as 1/4.")
 @click.option(
     "--level", type=click.IntRange(0, 3), default=2, show_default=True, help="Up to which level."
 )
@@ -41,6 +43,8 @@ def test(
     names: Sequence[str],
     distributions: Sequence[str],
     everything: bool,
+    changed: bool,
+    shard: str | None,
     level: int,
     timeout: float,
     memory: float,
@@ -58,7 +62,14 @@ def test(
     from ft.conformance.session import prove
     from ft.plugins import safe
 
-    records = _chosen(names, distributions, everything)
+    records = _shard(_chosen(names, distributions, everything), shard)
+    if changed:
+        from ft.conformance.proofs import is_proved
+
+        chosen, records = records, [r for r in records if not is_proved(r, level)]
+        click.echo(f"{len(chosen) - len(records)} plugins are proved, {len(records)} are tried")
+        if not records:
+            return 0
     for record in records:
         safe.check(record)
     _print_about(about(), records)
@@ -157,6 +168,23 @@ def _chosen(names: Sequence[str], distributions: Sequence[str], everything: bool
             hint="write KIND:NAME, such as adapter:reference, or --dist DIST, or --all",
         )
     return list(dict.fromkeys(found))
+
+
+def _shard(records: list[Record], shard: str | None) -> list[Record]:
+    """Those of every ``of``-th distribution; all plugins of one stay together."""
+    if shard is None:
+        return records
+    try:
+        number, of = map(int, shard.split("/"))
+        if not 1 <= number <= of:
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"--shard {shard}: this is no part of a whole",
+            hint="write 1/4 for the first of four parts",
+        ) from None
+    mine = sorted({record.distribution for record in records})[number - 1 :: of]
+    return [record for record in records if record.distribution in mine]
 
 
 def _print_about(about: dict, records: Sequence[Record]) -> None:

@@ -58,9 +58,7 @@ def matrix(
         pairs = [_pair(kinds)] if kinds else TRIED_PAIRS
         return _run(index, pairs, only, results, jobs, as_json)
     if only or results or jobs:
-        raise InputError(
-            "--only, --results and --jobs are about pairs that run", hint="add --run"
-        )
+        raise InputError("--only, --results and --jobs are about pairs that run", hint="add --run")
     tables = [judge(index, *pair) for pair in ([_pair(kinds)] if kinds else DEFAULT_PAIRS)]
     if as_json:
         print_json([_as_json(table) for table in tables])

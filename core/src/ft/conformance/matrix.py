@@ -46,7 +46,8 @@ def id_of(pair: Pair) -> str:
 class Results:
     """Trials by pair in a JSON file, written after each, so that a later run goes on from it.
 
-    A trial counts until one of its two distributions is installed in another form.
+    A trial counts until one of its two distributions is installed in another form, or another
+    version of the core or of a library that all of them use.
     """
 
     def __init__(self, file: Path | None):
@@ -76,17 +77,18 @@ class Results:
     def of(self, pair: Pair) -> Trial | None:
         """What is known of a pair, as it is installed."""
         same = all(self._stamps.get(record.id) == _stamp(record) for record in pair)
-        return self._trials.get(id_of(pair)) if same else None
+        return self._trials.get(id_of(pair)) if same and self.versions == _versions() else None
 
     def keep(self, pair: Pair, trial: Trial) -> None:
-        """Note a trial, and forget what is older than one of its plugins."""
+        """Note a trial, and forget what is older than one of its plugins or the libraries."""
+        if self.versions != _versions():
+            self.versions, self._stamps, self._trials = _versions(), {}, {}
         for record in pair:
             if self._stamps.get(record.id) != _stamp(record):
                 self._forget(record.id)
                 self._stamps[record.id] = _stamp(record)
         self._trials[id_of(pair)] = trial
         self.date = datetime.now(UTC).date().isoformat()
-        self.versions = _versions()
         if self._file is not None:
             self._write(self._file)
 
@@ -159,7 +161,8 @@ def tables_of(
                 hint=f"two of {', '.join(KINDS)}",
             )
     for id in only:
-        index.find(*id.split(":", 1))
+        kind, _, name = id.partition(":")
+        index.find(kind, name)
     tables = [_restricted(judge(index, *pair), only) for pair in kinds]
     return [table for table in tables if not only or table.cells]
 

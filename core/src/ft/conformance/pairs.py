@@ -42,7 +42,8 @@ class Trial:
     """What became of a pair.
 
     * ``trains``: five steps on one batch, and the loss of the fifth is below that of the first;
-      of a trainer that writes its own batches: every loss is a number, and weights moved;
+      of a trainer that learns from what the model writes: every loss is a number, and weights
+      moved. The result was saved;
     * ``refused``: ``ft check`` says why it does not fit;
     * ``not-run``: one of the two does not work on this machine, whatever is beside it;
     * ``failed``.
@@ -156,5 +157,5 @@ def _unready(subjects: Mapping[str, Subject], refusal: InputError) -> Trial:
             with ended(_run({kind: subject}, RATES[0])):
                 pass
         except InputError as error:
-            return Trial("not-run", (f"{subject}: {error.message}",))
+            return Trial("not-run", (error.message,))
     return Trial("failed", (f"refused, though ft check finds that it fits: {refusal}",))

@@ -9,15 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ft.conformance.check import KIT, checks_for
+from ft.conformance.check import checks_for
 from ft.conformance.process import Limits, prepare_environment
-from ft.conformance.report import digest_of
+from ft.conformance.proofs import is_recorded
 from ft.conformance.session import Session
 from ft.errors import InputError
 from ft.plugins.policy import installed_index
 from ft.plugins.record import Record, normalize
-from ft.registry.model import Registry
-from ft.registry.read import read_registries
 
 
 def conformance(distribution: str, *, level: int = 2) -> Callable[..., None]:
@@ -43,7 +41,7 @@ def conformance(distribution: str, *, level: int = 2) -> Callable[..., None]:
             f"no plugin of a distribution {distribution} is installed",
             hint="install it first, such as with: pip install -e .",
         )
-    if os.environ.get("FT_KIT") == "changed" and _is_proved(records[0], level):
+    if os.environ.get("FT_KIT") == "changed" and is_recorded(records[0], level):
         level = min(level, 1)
     items = [
         pytest.param(record, check, id=f"{record.id}-{check.id}")
@@ -63,22 +61,6 @@ def conformance(distribution: str, *, level: int = 2) -> Callable[..., None]:
             pytest.fail(f"{record.id} fails {check.id}: {outcome.message}", pytrace=False)
 
     return test
-
-
-def _is_proved(record: Record, level: int) -> bool:
-    """Whether a registry has a proof of the distribution as it is installed."""
-    files = f"sha256:{digest_of(record)}"
-    return any(
-        proof.files == files and proof.kit == KIT and proof.level >= level
-        for entry in _registries().published
-        if entry.distribution == normalize(record.distribution)
-        for proof in entry.proofs
-    )
-
-
-@cache
-def _registries() -> Registry:
-    return read_registries()
 
 
 def _session(record: Record, light: bool) -> Session:

@@ -11,7 +11,6 @@ from ft.api.examples import Origin, Part
 from ft.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL.Image import Image
 
 _READERS = {
@@ -114,8 +113,8 @@ class _TooLong(ValueError):
     """A clip is longer than what the model hears of it."""
 
 
-def _clip(processor: Any, source: Any) -> np.ndarray | Any:
-    ears = reader(processor, "audio")
+def _clip(processor: Any, source: Any) -> Any:
+    ears: Any = reader(processor, "audio")
     if isinstance(source, str | Path | bytes | bytearray):
         from transformers.audio_utils import load_audio
 

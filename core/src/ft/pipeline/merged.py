@@ -13,7 +13,7 @@ from ft.api import InputError, Run
 from ft.data.cache import COMPLETE, alone
 from ft.pipeline.defaults import WEIGHT_FILES
 from ft.pipeline.digests import digests
-from ft.pipeline.folder import RESULT
+from ft.pipeline.folder import RESOLVED, RESULT
 from ft.pipeline.lock import model_files
 from ft.plugins.health import cache_dir
 
@@ -140,7 +140,7 @@ def _below(run: Run) -> set[str]:
 
     found = list(run.family.options.merged)
     for folder in found:
-        node = read_recipe(folder / "resolved.yaml").root.value["model"].value.get("merged")
+        node = read_recipe(folder / RESOLVED).root.value["model"].value.get("merged")
         found += [folder / one for one in (node.plain() if node else [])]
     return {result_digest(folder) for folder in found}
 

@@ -651,6 +651,17 @@ def blind():
 @mutant("model.media-training")
 def shuffled_media():
     """Puts the media of a batch in another order than its rows."""
+    return shuffled(lambda kwargs: len(kwargs["input_ids"]) > 1)
+
+
+@mutant("model.media-training")
+def media_shuffled_in_packs():
+    """Puts the media of a sequence in another order than its documents."""
+    return shuffled(lambda kwargs: kwargs.get("position_ids") is not None)
+
+
+def shuffled(when):
+    """The media of a forward pass are in another order than their places, ``when`` it says so."""
 
     class ShuffledMedia(MediaFamily):
         @hookimpl
@@ -658,9 +669,7 @@ def shuffled_media():
             from ft.conformance.reference.media import COLUMNS
 
             def turn(module, kwargs):
-                if len(kwargs["input_ids"]) == 1:
-                    return
-                for column in COLUMNS.values():
+                for column in COLUMNS.values() if when(kwargs) else ():
                     if kwargs.get(column) is not None:
                         kwargs[column] = kwargs[column].flip(0)
 

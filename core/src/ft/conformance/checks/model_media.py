@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ft.api import Conversation, Encoded, Message, Part, Rendered, Run
+from ft.api import Conversation, Encoded, InputError, Message, Part, Rendered, Run
 from ft.conformance.bench import Rows, assert_refuses, gradients, refusal, tiny_run, train
 from ft.conformance.check import NotRun, Skip, check
 from ft.conformance.models import assert_same_step, without_dropout
@@ -56,9 +56,9 @@ def video(subject: Subject) -> None:
     easily off.
 
     Passes: in rows with one video and with two of different lengths, the token of
-    ``media_tokens["video_token"]`` stands as often as the model's ``get_video_features`` gives
-    vectors, and none is trained on. A family that does not accept ``video`` refuses such a row
-    by an ``InputError``.
+    ``media_tokens["video_token"]``, or that of images for frames, stands as often as the model's
+    ``get_video_features`` gives vectors, and none is trained on. A family that does not accept
+    ``video`` refuses such a row by an ``InputError``.
 
     Fails: a placeholder for each frame where two frames make one feature; a processor without
     its video part that passes the video over.
@@ -96,8 +96,9 @@ def media_training(subject: Subject) -> None:
 
     Passes: another medium of the same size changes the loss; a step on rows with media gives
     a gradient to weights that text gives none; rows of text and of media of different sizes
-    give the same loss and gradients in one batch as one by one; and four optimizer steps lower
-    the loss. All of this after those steps, since a projector may start at zero.
+    give the same loss and gradients in one batch as one by one, and packed, unless the family
+    refuses that with an ``InputError``; and four optimizer steps lower the loss. All of this after
+    those steps, since a projector may start at zero.
 
     Fails: a tower under ``torch.no_grad()``; media of a batch in another order than their
     rows; features that are added to nothing.
@@ -129,8 +130,21 @@ def media_training(subject: Subject) -> None:
         assert moved - by_text, (
             f"{kind}: no weight has a gradient that text alone would not give it"
         )
-        what = f"{kind}: rows in one batch against one by one"
-        assert_same_step(run, [rows], [[row] for row in rows], what)
+        apart = [[row] for row in rows]
+        assert_same_step(run, [rows], apart, f"{kind}: rows in one batch against one by one")
+        if subject.support("packing") == "full" and _packs(subject, kind):
+            what = f"{kind}: rows in one sequence against one by one"
+            assert_same_step(run, [[list(rows)]], apart, what)
+
+
+def _packs(subject: Subject, kind: str) -> bool:
+    """Whether a family that packs takes rows with a medium there, too; it may refuse them."""
+    run = tiny_run(subject, folder="packed", trainer={"packing": True})
+    try:
+        _row(subject, run, kind, (1,))
+    except InputError:
+        return False
+    return True
 
 
 def _refuses(subject: Subject, word: str) -> None:
@@ -155,11 +169,17 @@ def _expands(subject: Subject, word: str) -> None:
     assert name in run.family.media_tokens, (
         f"the family accepts {word}, and media_tokens does not name its {name}"
     )
-    token = run.tokenizer.convert_tokens_to_ids(run.family.media_tokens[name])
+    # frames of a video may stand as images do
+    names = {name, "image_token"} if kind == "video" else {name}
+    tokens = {
+        run.tokenizer.convert_tokens_to_ids(token)
+        for named, token in run.family.media_tokens.items()
+        if named in names
+    }
     run.model.eval()
     for sizes in ((1,), (3, 1), ()):
         row = _row(subject, run, kind, sizes)
-        places = [i for i, id in enumerate(row.input_ids) if id == token]
+        places = [i for i, id in enumerate(row.input_ids) if id in tokens]
         what = f"a row with {len(sizes)} of type {kind}"
         wanted = _features(run, kind, row) if sizes else 0
         if wanted is None:
@@ -194,7 +214,8 @@ def _features(run: Run, kind: str, row: Encoded) -> int | None:
     real = getattr(found, "attention_mask", None)
     if real is not None:
         return int(real.sum())
-    found = getattr(found, "pooler_output", found)
+    pooled = getattr(found, "pooler_output", found)
+    found = found.last_hidden_state if pooled is None else pooled
     each = found if isinstance(found, list | tuple) else [found]
     return sum(features.numel() // features.shape[-1] for features in each)
 
@@ -205,7 +226,7 @@ def _assert_model_counts(run: Run, row: Encoded, place: int, what: str) -> None:
     def doubled(values: Sequence[Any]) -> list[Any]:
         return [*values[:place], values[place], *values[place:]]
 
-    columns = {name: doubled(values) for name, values in row.per_token.items()}
+    columns: dict[str, Sequence[int]] = {n: doubled(values) for n, values in row.per_token.items()}
     longer = Encoded(doubled(row.input_ids), doubled(row.weights), columns, row.media)
     gradients(run, [[row]])
     try:

@@ -32,8 +32,8 @@ def mask(subject: Subject) -> None:
     generation prompt ends that asks for that turn (at the answer, in an earlier turn which the
     template prompts for otherwise than it writes it), and ends after the string of ``stop``, or
     the end token, that closes the turn. What is expected comes from rendering the conversation
-    up to each turn, not from the marks. So it is, where the format has
-    them, for an empty answer, reasoning, a call and a turn behind a tool's result.
+    up to each turn, not from the marks. So it is, where the format has them, for an empty answer,
+    reasoning, a call and a turn behind a tool's result.
 
     Fails: a mask that is shifted by one; a terminator left out of the loss; the second turn not
     marked; a newline after the terminator that the model never gets to write.

@@ -113,8 +113,8 @@ class MixtureOfDepths(Adapter):
         for layer in routed_layers(run.model):
             if layer.seen is None:
                 continue
-            scores, taken = layer.seen
-            layer.seen = None
+            scores, taken, real = layer.seen
+            scores, taken, layer.seen = scores[real], taken[real], None
             if not scores.requires_grad:
                 raise InputError(
                     "the scores of the routers have no gradient: layers recompute in the older way",

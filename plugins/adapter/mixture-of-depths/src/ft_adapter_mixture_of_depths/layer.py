@@ -111,7 +111,7 @@ def forward(layer: Any, run_layer: Any, hidden: Tensor, given: dict[str, Any]) -
         places, is_chosen = choose(scores, real, layer.capacity if layer.training else None)
         if layer.training:
             taken = torch.zeros_like(real).scatter(1, places, is_chosen)
-            layer.seen = scores[real], taken[real]
+            layer.seen = scores, taken, real
         index = places[..., None].expand(-1, -1, hidden.shape[-1])
         inner = hidden.gather(1, index)
         taken_of = {key: _taken(key, value, places, real) for key, value in given.items()}

@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ft.api import TINY, Checkpoint, KnownFailure, Message, Template, VideoFamily, hookimpl
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 _THOUGHTS = re.compile(r"(?:<think>)?\n?(.*?)\n?</think>\n{0,2}", re.S)
 
@@ -50,6 +54,10 @@ class Ernie45VL(VideoFamily):
     processor = "Ernie4_5_VLMoeProcessor"
     image_processor = "Ernie4_5_VLMoeImageProcessorPil"
     video_processor = "Ernie4_5_VLMoeVideoProcessor"
+
+    def tiny_media(self, config: PretrainedConfig) -> dict[str, Any]:
+        # the time of a frame is drawn onto it in a font that comes with a checkpoint
+        return {**super().tiny_media(config), "draw_on_frames": False}
 
 
 family = Ernie45VL(

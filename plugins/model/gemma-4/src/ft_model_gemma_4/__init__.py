@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ft.api import (
     TINY,
     Checkpoint,
+    InputError,
     Message,
+    Rendered,
     Run,
     Template,
     TorchvisionFamily,
@@ -76,7 +78,12 @@ large = Large(True, "google/gemma-4-26B-A4B-it", "google/gemma-4-31B-it")
 
 
 class Gemma4(VideoFamily, TorchvisionFamily):
-    """Patches of an image are pooled, and a clip has as many places as it lasts."""
+    """Patches of an image are pooled, and a clip has as many places as it lasts.
+
+    In the larger models the tokens of an image attend to each other in both directions. In a packed
+    sequence transformers (5.23) looks up which image a token belongs to by its position within the
+    document, not within the sequence, so such rows are refused.
+    """
 
     processor = "Gemma4Processor"
     image_processor = "Gemma4ImageProcessorPil"
@@ -88,12 +95,23 @@ class Gemma4(VideoFamily, TorchvisionFamily):
             return TorchvisionFamily.ft_load_processor(self, run, folder)
         return super().ft_load_processor(run, folder)
 
+    @hookimpl
+    def ft_tokenize(self, run: Run, rendered: Sequence[Rendered]) -> None:
+        trainer = run.part("trainer")
+        if trainer is None or not trainer.options.packing:
+            return
+        if run.config.get_text_config().use_bidirectional_attention != "vision":
+            return
+        for row in rendered:
+            if any(part.type != "audio" for part in row.media):
+                raise InputError(
+                    f"a row with images cannot be packed for this size of {self.title}",
+                    where=str(row.origin) if row.origin else None,
+                    hint="set trainer.packing: false",
+                )
+
     def tiny_media(self, config: PretrainedConfig) -> dict[str, Any]:
-        return {
-            "patch_size": config.vision_config.patch_size,
-            "max_soft_tokens": 70,
-            "do_sample_frames": False,
-        }
+        return {"patch_size": config.vision_config.patch_size, "max_soft_tokens": 70}
 
     def tiny_arguments(self, config: PretrainedConfig) -> dict[str, Any]:
         import transformers
@@ -117,7 +135,9 @@ class Gemma4(VideoFamily, TorchvisionFamily):
             feature_extractor=transformers.Gemma4UnifiedAudioFeatureExtractor(),
             image_processor=transformers.Gemma4UnifiedImageProcessor(**options),
             tokenizer=tokenizer,
-            video_processor=transformers.Gemma4UnifiedVideoProcessor(**options),
+            video_processor=transformers.Gemma4UnifiedVideoProcessor(
+                **options, do_sample_frames=False
+            ),
             chat_template=tokenizer.chat_template,
         )
 

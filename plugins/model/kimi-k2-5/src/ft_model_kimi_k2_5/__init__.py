@@ -1,9 +1,9 @@
 """Kimi K2.5, K2.6 and K2.7 (Kimi Team, 2026): Kimi K2 (arXiv:2507.20534) with a tower in front.
 
-Images and videos are read where torchvision, which the processor needs, is installed, and text
-everywhere. All think; K2.5 and K2.6 not where ``thinking`` is false. The formats name a call by an
-id alone, which rows of data do not have in that form, so they have no tools here. Published texts
-leave the thoughts out of the last answer, where they are trained.
+Images are read where torchvision, which the processor needs, is installed, and text everywhere;
+videos are refused. All think; K2.5 and K2.6 not where ``thinking`` is false. The formats name a
+call by an id alone, which rows of data do not have in that form, so they have no tools here. The
+published texts leave the thoughts out of the last answer, where they are trained.
 """
 
 from __future__ import annotations
@@ -60,9 +60,7 @@ v2_7 = KimiTemplate("K2.7-Code")
 
 
 class KimiK25(TorchvisionFamily):
-    """Patches of an image are merged, and chunks of a video carry their time."""
-
-    seen = ("images", "video")
+    """Patches of an image are merged."""
 
     def tiny_processor(self, config: PretrainedConfig, tokenizer: Any) -> Any:
         for name, token in self.media_tokens.items():
@@ -75,7 +73,7 @@ class KimiK25(TorchvisionFamily):
         return transformers.Kimi_K25Processor(
             image_processor=transformers.Kimi_K25ImageProcessor(**options),
             tokenizer=tokenizer,
-            video_processor=transformers.Kimi_K25VideoProcessor(**options, do_sample_frames=False),
+            video_processor=transformers.Kimi_K25VideoProcessor(**options),
             chat_template=tokenizer.chat_template,
         )
 

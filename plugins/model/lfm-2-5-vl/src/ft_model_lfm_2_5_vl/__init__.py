@@ -62,7 +62,6 @@ class Lfm2Vl(TorchvisionFamily):
                 tile_size=4 * patch,
                 min_image_tokens=1,
                 max_image_tokens=4,
-                max_num_patches=16,
             ),
             tokenizer=tokenizer,
             chat_template=tokenizer.chat_template,

@@ -7,7 +7,8 @@ which transformers does not have. Rows are not packed: the linear layers keep a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ft.api import Checkpoint, VideoFamily
 from ft_model_qwen3_5 import Qwen35Template
@@ -22,7 +23,10 @@ class MiniCPMV(Qwen35Template):
 
     # in the Jinja text, which reads the line break
     medium, between = "<|{}_pad|>", r"\n"
-    samples = ({"variables": {"enable_thinking": False}}, {"variables": {"enable_thinking": True}})
+    samples: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"variables": {"enable_thinking": False}},
+        {"variables": {"enable_thinking": True}},
+    )
 
 
 class Thinking(MiniCPMV):

@@ -48,7 +48,7 @@ class Qwen25Omni(VideoFamily):
             transformers.Qwen2_5OmniThinkerForConditionalGeneration,
         )
 
-    def tiny_counts(self, config: PretrainedConfig) -> dict[str, Any]:
+    def tiny_arguments(self, config: PretrainedConfig) -> dict[str, Any]:
         import transformers
 
         ears = transformers.WhisperFeatureExtractor(

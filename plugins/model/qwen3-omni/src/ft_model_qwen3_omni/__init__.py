@@ -87,7 +87,7 @@ class Qwen3Omni(VideoFamily):
             transformers.Qwen3OmniMoeThinkerForConditionalGeneration,
         )
 
-    def tiny_counts(self, config: PretrainedConfig) -> dict[str, Any]:
+    def tiny_arguments(self, config: PretrainedConfig) -> dict[str, Any]:
         import transformers
 
         # so few samples make a piece of a hundred frames that short clips have whole ones

@@ -42,10 +42,9 @@ def layers_of(run: Run, groups: list[dict], embeddings: bool) -> list[dict]:
         if layer is not None:
             layers.setdefault(layer, len(layers))
     top = max(len(layers) - 1, 0)
+    last = top + 1 if embeddings else NEVER
     if names.keys() <= outer:
         last = 0
-    else:
-        last = top + 1 if embeddings else NEVER
 
     def block(parameter: nn.Parameter) -> int:
         if id(parameter) in outer:

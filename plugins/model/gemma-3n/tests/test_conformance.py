@@ -1,0 +1,3 @@
+from ft.conformance import conformance
+
+test = conformance("ft-model-gemma-3n")
