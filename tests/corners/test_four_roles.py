@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from harness import assert_resumes, changed, save, tiny_run, train, weights
@@ -31,7 +33,7 @@ class MiniPPO(Trainer):
     @hookimpl
     def ft_add_modules(self, run, model):
         run.add_adapter("value")
-        run.add_adapter("reward", self.options.reward)
+        run.add_adapter("reward", Path(self.options.reward))
         width = run.config.hidden_size
         self.reward_head = torch.nn.Linear(width, 1, bias=False).requires_grad_(False)
         self.reward_head.load_state_dict(load_file(f"{self.options.reward}/head.safetensors"))

@@ -44,6 +44,7 @@ ALLOWED = {
     ),
     "cli/plugins.py": {"lora": "an example in a hint"},
     "conformance/launched.py": {"sgd": "the name of torch's own class"},
+    "conformance/matrix.py": {"peft": "a library whose version is kept with results"},
     "conformance/reference/optimizer.py": {"adamw": "the name of torch's own class"},
     "plugins/policy_file.py": {"lora": "an example in a hint"},
     "recipe/read.py": {"lora": "an example in a hint"},

@@ -40,6 +40,7 @@ MODELLING = {
     "plan/time.py": "as plan/choose.py",
     "plan/trace.py": "as plan/choose.py",
     "plan/tracker.py": "subclasses what is heavy",
+    "plan/update.py": "as plan/choose.py",
 }
 """Modules of core that only functions import, and why they import heavy libraries."""
 BUDGET = 50

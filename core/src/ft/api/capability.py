@@ -52,7 +52,7 @@ VOCABULARY: dict[str, Capability] = {
         Capability("frozen-base", "a base model whose own weights stay as they are"),
         Capability("switchable-adapter", "adapter weights that can be switched off and swapped"),
         Capability("several-adapters", "room for several adapters on one base"),
-        Capability("low-rank-factors", "a LoRA's factors A and B beside its layers"),
+        Capability("low-rank-factors", "updates that are products of two narrow factors"),
         Capability("starts-at-base", "an update that changes nothing before the first step"),
         Capability("mergeable", "an update that can be added into the base weights"),
         # how the data is laid out

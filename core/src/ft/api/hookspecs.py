@@ -11,7 +11,8 @@ which results count:
 
 Only core calls hooks. A run registers the plugins that its recipe selects and no others, each
 bound to its options. ``run`` is the :class:`ft.api.Run` of that recipe. An implementation may
-leave out arguments that it does not use.
+leave out arguments that it does not use. One that changes what others return, core's default
+among them, wraps them as pluggy has it: ``@hookimpl(wrapper=True)``.
 
 Plugins are called in this order: trackers, evaluators, rewards, exporter, engine, backend,
 trainer, optimizer, adapter, quantizer, kernels, template, model family, data formats, sources,

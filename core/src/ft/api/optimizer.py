@@ -178,7 +178,8 @@ class LayerwiseOptimizer(Optimizer):
     arXiv:2306.09782), so that one is there at a time.
     """
 
-    Options = LayerwiseOptions
+    class Options(LayerwiseOptions):
+        pass
 
     def capabilities(self) -> Capabilities:
         said = super().capabilities()

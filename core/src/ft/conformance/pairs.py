@@ -133,7 +133,7 @@ def _run(subjects: Mapping[str, Subject], rate: float) -> Run:
     adapter: bool | Plugin = "quantizer" in subjects
     if "adapter" in subjects:
         adapter = subjects["adapter"].bind()
-    options = {"steps": STEPS, "batch_size": ROWS}
+    options: dict[str, Any] = {"steps": STEPS, "batch_size": ROWS}
     if optimizer:
         options = loop_options(optimizer, **options)
     if trainer is None:

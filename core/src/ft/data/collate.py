@@ -34,11 +34,11 @@ def collate(run: Run, rows: Sequence[Any]) -> Batch:
     All have ``input_ids`` and ``labels`` (int64; -100 where the weight is 0) and ``weights``
     (float32), of shape (rows, length), the columns of ``per_token`` in the same shape, and
     ``media`` concatenated along dimension 0, or that of the family's ``joined_media``, after
-    those that it names in ``padded_media`` have the size of the largest. ``predicts`` (int64) are the places, counted over
-    all rows, from which trained tokens are predicted: known here, so that nobody has to ask a
-    device for them; ``real_tokens`` (int) how many there are
-    without padding. The first token of a document has weight 0:
-    nothing stands before it from which it could be predicted.
+    those that it names in ``padded_media`` have the size of the largest. ``predicts`` (int64) are
+    the places, counted over all rows, from which trained tokens are predicted: known here, so that
+    nobody has to ask a device for them; ``real_tokens`` (int) how many there are without padding.
+    The first token of a document has weight 0: nothing stands before it from which it could be
+    predicted.
     """
     first = rows[0]
     if isinstance(first, Mapping):

@@ -648,18 +648,6 @@ def blind():
     return like_reference(Blind)
 
 
-@mutant("model.media-training")
-def shuffled_media():
-    """Puts the media of a batch in another order than its rows."""
-    return shuffled(lambda kwargs: len(kwargs["input_ids"]) > 1)
-
-
-@mutant("model.media-training")
-def media_shuffled_in_packs():
-    """Puts the media of a sequence in another order than its documents."""
-    return shuffled(lambda kwargs: kwargs.get("position_ids") is not None)
-
-
 def shuffled(when):
     """The media of a forward pass are in another order than their places, ``when`` it says so."""
 
@@ -676,3 +664,15 @@ def shuffled(when):
             _before(model, turn)
 
     return like_reference(ShuffledMedia)
+
+
+@mutant("model.media-training")
+def shuffled_media():
+    """Puts the media of a batch in another order than its rows."""
+    return shuffled(lambda kwargs: len(kwargs["input_ids"]) > 1)
+
+
+@mutant("model.media-training")
+def media_shuffled_in_packs():
+    """Puts the media of a sequence in another order than its documents."""
+    return shuffled(lambda kwargs: kwargs.get("position_ids") is not None)

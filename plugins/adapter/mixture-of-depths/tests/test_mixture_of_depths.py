@@ -15,7 +15,7 @@ IDS = torch.arange(3, 17)[None]
 
 def make(folder, model_type="llama", trainer=None, family=None, **options):
     plugins = [
-        trainer or sft.bind("sft", {"batch_size": 4, "steps": 12, "precision": "float32"}),
+        trainer or sft.bind("sft", {"batch_size": 4, "steps": 3, "precision": "float32"}),
         adamw.bind("adamw", {"learning_rate": 1e-2}),
         mixture.bind("mixture-of-depths", options),
     ]
@@ -106,17 +106,18 @@ def test_generation_with_a_cache_is_that_without(tmp_path, model_type, beams):
 
 
 def test_routers_learn_to_tell_by_the_token(tmp_path):
-    settings = {"batch_size": 8, "steps": 40, "precision": "float32"}
-    run = make(tmp_path, trainer=sft.bind("sft", settings), router_loss=1.0)
+    settings = {"batch_size": 8, "steps": 12, "precision": "float32"}
+    shallow = ModelFamily("Shallow", "", ("llama",), tiny={"llama": {"num_hidden_layers": 2}})
+    run = make(tmp_path, trainer=sft.bind("sft", settings), family=shallow, router_loss=1.0)
     losses = train(run)
     told = [line["routing_agreement"] for line in run.state.history if "loss" in line]
     assert losses[-1] < losses[0]
     assert told[0] == pytest.approx(0.5, abs=0.05)  # at first every token would be taken
-    assert told[-1] > 0.7
+    assert told[-1] > 0.9
 
 
 def test_recomputed_activations_change_nothing(tmp_path):
-    settings = {"batch_size": 4, "steps": 3, "precision": "float32"}
+    settings = {"batch_size": 4, "steps": 2, "precision": "float32"}
     losses = [
         train(make(tmp_path, trainer=sft.bind("sft", {**settings, "gradient_checkpointing": on})))
         for on in (False, True)

@@ -36,7 +36,7 @@ class Router(nn.Module):
 
 def route(run: Run, model: Any, settings: Mapping[str, Any]) -> None:
     """Give one layer of so many a router, in place. Routers follow from the run's seed."""
-    _, layers = decoder_layers(run, model)
+    layers: Any = decoder_layers(run, model)[1]
     if len(layers) < settings["every"]:
         raise InputError(
             f"adapter.every is {settings['every']}, and this model has {len(layers)} decoder "
@@ -49,8 +49,8 @@ def route(run: Run, model: Any, settings: Mapping[str, Any]) -> None:
     flags = len(layers)
     for place, layer in enumerate(layers):
         # of one class, as the layers of a model are
-        layer.__class__ = routed_class(type(layer))  # type: ignore[assignment]
-        layer.router = None  # type: ignore[assignment]
+        layer.__class__ = routed_class(type(layer))  # type: ignore[arg-type]
+        layer.router = None
         if place % settings["every"] == settings["every"] - 1:
             layer.router = Router(width, generator).to(weight.device, weight.dtype)
             layer.flags, layer.capacity, layer.seen = flags, settings["capacity"], None
@@ -139,7 +139,8 @@ def _chosen_so_far(cache: Any, number: int, chosen: Tensor) -> Tensor:
     while len(cache.layers) <= number:
         cache.layers.append(DynamicLayer())
     flags = chosen[:, None, :, None]
-    return cache.layers[number].update(flags, flags)[0][:, 0, :, 0]
+    layer: Any = cache.layers[number]
+    return layer.update(flags, flags)[0][:, 0, :, 0]
 
 
 def _taken(name: str, value: Any, places: Tensor, real: Tensor) -> Any:

@@ -47,7 +47,7 @@ class PaliGemma(ModelFamily):
     def ft_patch_model(self, model: nn.Module) -> None:
         # without a mask, as plain text of one length has none, the attention of transformers (5.23)
         # takes this for its word, and each token sees those behind it
-        for module in model.model.language_model.modules():  # type: ignore[union-attr,operator]
+        for module in model.model.language_model.modules():  # type: ignore[union-attr]
             if hasattr(module, "is_causal"):
                 module.is_causal = True
 

@@ -38,7 +38,7 @@ class LoraFaAdamW(torch.optim.AdamW):
         self.factors = factors
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
         loss = None
         if closure is not None:
             with torch.enable_grad():
