@@ -117,7 +117,7 @@ def finished(tmp_path_factory, checkpoint):
 def test_rows_to_measure_on_are_counted(finished, capsys):
     from ft.cli import main
 
-    shorter = ["trainer.max_length=40", "trainer.over_length=truncate"]
+    shorter = ["trainer.max_length=28", "trainer.over_length=truncate"]
     assert main(["data", "prepare", str(finished / "recipe.yaml"), *shorter]) == 0
     told = capsys.readouterr()
     assert "all, to measure on: 6 rows" in told.err

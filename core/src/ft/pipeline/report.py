@@ -101,6 +101,8 @@ def report(run: Run, resolved: Resolved) -> str:
                 *(
                     table(f"rows of {name}, to measure on", _counts(rows.report))
                     for name, rows in run.eval_data.items()
+                    # rows of a trainer's own making are not counted
+                    if hasattr(rows, "report")
                 ),
                 "## Where things are\n\n"
                 + table(
