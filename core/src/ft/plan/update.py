@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ft.plan.shapes import to_fake
 from ft.plan.tracker import Tracker
@@ -47,7 +48,11 @@ def trace_update(run: Run, model: nn.Module) -> Update:
         with Tracker([*trained, *(p.grad for p in trained if p.grad is not None)]) as tracker:
             optimizer.step()
         passing = float(tracker.peak - tracker.now)
-        state = float(sum(t.numel() * t.element_size() for t in _tensors(optimizer.state)))
+        kept = tree_leaves(list(optimizer.state.values()))
+        # a count of steps is no memory
+        state = float(
+            sum(t.numel() * t.element_size() for t in kept if isinstance(t, Tensor) and t.ndim)
+        )
     except Exception:
         # stated for float32; torch's optimizers have their state in the type of the weight
         active, state, passing = sizes, sum(sizes) / 4 * plugin.bytes_per_parameter(), 0.0
@@ -58,13 +63,3 @@ def trace_update(run: Run, model: nn.Module) -> Update:
             parameter.grad = None
     steps_inside = "gradient-accumulation" not in plugin.capabilities().accepts
     return Update(state, max(active, default=0.0) if steps_inside else sum(active), passing)
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value] if value.ndim else []  # a count of steps is no memory
-    if isinstance(value, dict):
-        return [tensor for each in value.values() for tensor in _tensors(each)]
-    if isinstance(value, list | tuple):
-        return [tensor for each in value for tensor in _tensors(each)]
-    return []
