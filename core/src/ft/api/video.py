@@ -88,8 +88,8 @@ class VideoFamily(ModelFamily):
 class TorchvisionFamily(ModelFamily):
     """A family whose images, too, transformers reads by torchvision alone.
 
-    Without it rows of text train, by the tokenizer, and a row with media is refused. ``seen`` are
-    the capabilities that are there with it.
+    Without it rows of text train, by the tokenizer, and a row with media is refused; a checkpoint
+    without a vision part loses nothing. ``seen`` are the capabilities that are there with it.
     """
 
     seen = ("images",)
@@ -104,7 +104,8 @@ class TorchvisionFamily(ModelFamily):
             return None
         from transformers import AutoTokenizer
 
-        run.progress.warn("torchvision is not installed: text is read, images are not")
+        if hasattr(run.config, "vision_config"):
+            run.progress.warn("torchvision is not installed: text is read, images are not")
         return AutoTokenizer.from_pretrained(folder)
 
 

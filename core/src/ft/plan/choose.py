@@ -61,6 +61,7 @@ class Planner:
         self.resolved, self.device, self.progress = resolved, device, progress
         self.options = resolved.selection.one("trainer").options
         self.known: dict[tuple[tuple[str, str], ...], Callable[[int, int], Plan]] = {}
+        self.weights: Weights | None = None
 
     def plans(self, kernels: Sequence[Plugin]) -> Callable[[int, int], Plan]:
         """A function from micro batch and recomputed layers to the plan with these kernels."""
@@ -84,7 +85,9 @@ class Planner:
         precision = self._precision(run)
         run.config = patched_config(run, run.model_folder)
         model = adapted_model(run)
-        weights, work = weigh(run, model), count_work(model, run.config.get_text_config())
+        # the same for all sets of kernels: what they change is said by ft_estimate
+        weights = self.weights = self.weights or weigh(run, model)
+        work = count_work(model, run.config.get_text_config())
         estimate = Estimate(model, self.device, dense_mask=self.options.packing)
         try:
             traced = Traced(run, estimate, self.options.max_length, precision)

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ft.api import TINY, Capabilities, Checkpoint, ModelFamily, Run, Template, hookimpl
+from ft.api import TINY, Checkpoint, Template, TorchvisionFamily
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -21,25 +21,11 @@ template = Template(
 )
 
 
-class MistralSmall(ModelFamily):
+class MistralSmall(TorchvisionFamily):
     """Trains on text alone where torchvision, which the processor needs, is not installed.
 
     Images are accepted where it is.
     """
-
-    def capabilities(self) -> Capabilities:
-        said = super().capabilities()
-        return said.also(accepts=["images"]) if find_spec("torchvision") else said
-
-    @hookimpl
-    def ft_load_processor(self, run: Run, folder: Path) -> Any | None:
-        if find_spec("torchvision"):
-            return None
-        from transformers import AutoTokenizer
-
-        if hasattr(run.config, "vision_config"):
-            run.progress.warn("torchvision is not installed: text is read, images are not")
-        return AutoTokenizer.from_pretrained(folder)
 
     def tiny_processor(self, config: PretrainedConfig, tokenizer: Any) -> Any:
         vision = getattr(config, "vision_config", None)
